@@ -1,0 +1,1 @@
+"""Tasks, streams, stimuli, simulators and data sets with checksums."""
