@@ -1,0 +1,46 @@
+"""Public data sets with licence, citation and checksums.
+
+`load(name)` looks in the folder NEUROPIL_DATA, then in the user cache (NEUROPIL_CACHE), then
+downloads from the public address at a pinned commit; a file with a wrong SHA-256 is refused.
+This module imports neither JAX nor numpy until `load` is called.
+
+>>> from neuropil.worlds import datasets
+>>> datasets.load("digits")
+Images(digits: 1433 training and 364 test images of 8 x 8, 10 classes)
+"""
+
+from .registry import File, Info, UnknownDataset, Version, info, names
+from .store import Check, available, cache_folder, checksums, data_folder, fetch, verify
+
+__all__ = [
+    "Check",
+    "File",
+    "Info",
+    "UnknownDataset",
+    "Version",
+    "available",
+    "cache_folder",
+    "checksums",
+    "data_folder",
+    "fetch",
+    "info",
+    "load",
+    "names",
+    "verify",
+]
+
+
+def load(name: str, *, progress: bool = True):
+    """The data set `name` as a typed object, fetched and checked first.
+
+    `mnist`, `fashion-mnist` and `digits` give `Images`. Errors: those of `fetch`, and ValueError
+    where a file does not hold what it should.
+    """
+    card = info(name)
+    source = f"{card.citation}; {card.licence}; {card.homepage}"
+    paths = fetch(name, progress)
+    from . import images
+
+    if name == "digits":
+        return images.load_digits(source)
+    return images.load_idx_set(name, paths, source)
