@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from neuropil.stats.likelihood import log_probability, mean_of
 
 Family = Literal["bernoulli", "poisson"]
 
@@ -133,7 +134,7 @@ class Circuit(eqx.Module):
             eta = eta + self._conjoined(seen)
         if z is not None:
             eta = eta + z[:, None] * self.gain[None, :]
-        return _mean(self.family, eta)
+        return mean_of(self.family, eta)
 
     def log_likelihood(
         self, spikes: Float[Array, "time unit"], z: Float[Array, " time"] | None = None
@@ -146,21 +147,6 @@ class Circuit(eqx.Module):
         both = (seen[..., one] & seen[..., other]).astype(self.bias.dtype)
         drive = both * jnp.broadcast_to(self.weights, both.shape)
         return jnp.zeros(seen.shape, self.bias.dtype).at[..., target].add(drive)
-
-
-def _mean(family, eta):
-    return jax.nn.sigmoid(eta) if family == "bernoulli" else jnp.exp(eta)
-
-
-def log_probability(
-    family: str, counts: Float[Array, "time unit"], rates: Float[Array, "time unit"]
-) -> Float[Array, "time unit"]:
-    """Log-probability of every bin: k log p + (1 - k) log(1 - p), or k log r - r - log k!."""
-    tiny = jnp.finfo(rates.dtype).tiny
-    if family == "bernoulli":
-        hit = jnp.log(jnp.maximum(rates, tiny))
-        return jnp.where(counts > 0, hit, jnp.log1p(-jnp.minimum(rates, 1 - 1e-7)))
-    return counts * jnp.log(jnp.maximum(rates, tiny)) - rates - gammaln(counts + 1)
 
 
 def ornstein_uhlenbeck(bins: int, tau: float, key: PRNGKeyArray) -> Float[Array, " time"]:
@@ -196,7 +182,7 @@ def _simulate(circuit, bins, key):
         eta = circuit.bias + past[:lags].reshape(-1) @ flat + circuit.gain * drive
         if len(circuit.weights):
             eta = eta + circuit._conjoined(jnp.any(past[: circuit.window] > 0, axis=0))
-        rate = _mean(circuit.family, eta)
+        rate = mean_of(circuit.family, eta)
         if circuit.family == "bernoulli":
             s = (e < rate).astype(dtype)
         else:

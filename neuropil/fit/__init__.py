@@ -1,0 +1,1 @@
+"""Models of recordings: point-process GLMs, tokenisers, pretraining, latent dynamics."""

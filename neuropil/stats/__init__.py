@@ -1,0 +1,1 @@
+"""Score, nulls, intervals and noise ceilings (arrays only)."""
