@@ -1,4 +1,4 @@
-"""Reader of the idx format (MNIST and its kin): magic `0 0 type ndim`, sizes big-endian, raw data."""
+"""Reader of the idx format (MNIST and kin): magic `0 0 type ndim`, sizes big-endian, raw data."""
 
 import gzip
 import math

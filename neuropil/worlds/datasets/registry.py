@@ -19,7 +19,7 @@ class UnknownDataset(KeyError):
 
 @dataclass(frozen=True)
 class Version:
-    """One accepted form of a file: its sum, size in bytes, public address (or None) and what it is."""
+    """One accepted form of a file: sum, size in bytes, public address (or None), what it is."""
 
     sha256: str
     bytes: int

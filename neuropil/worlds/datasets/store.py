@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 
 def available(name: str) -> bool:
-    """Whether every file of `name` lies on this machine (presence only; sums are checked on use)."""
+    """Whether every file of `name` is on this machine (presence only: sums are checked on use)."""
     card = info(name)
     if not card.files:
         from importlib.util import find_spec
