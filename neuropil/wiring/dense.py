@@ -1,0 +1,95 @@
+"""Every cell to every cell: full, and of low rank."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from neuropil.core import param
+from neuropil.wiring.base import Wiring, check_weight, uniform
+
+
+class Dense(Wiring):
+    r"""All to all: $y = W x + b$, W of shape (post, pre).
+
+    >>> Dense(jnp.array([[1.0, 2.0]])).forward(jnp.array([3.0, 4.0]))
+    Array([11.], dtype=float32)
+    """
+
+    weight: Array = param(axes=("post", "pre"))
+    bias: Array | None = param(None, axes=("post",))
+
+    def __check_init__(self):
+        check_weight("Dense", self.weight, 2, "(post, pre)")
+
+    @staticmethod
+    def init_uniform(pre: int, post: int, key: Array, *, bias: bool = False) -> Dense:
+        """Weights (and bias) uniform on +-1/sqrt(pre)."""
+        a, b = jax.random.split(key)
+        return Dense(uniform(a, (post, pre), pre), uniform(b, (post,), pre) if bias else None)
+
+    @staticmethod
+    def init_normal(
+        pre: int, post: int, key: Array, *, gain: float = 1.0, bias: bool = False
+    ) -> Dense:
+        """Weights normal with deviation gain / sqrt(pre), bias zero."""
+        weight = gain / jnp.sqrt(pre) * jax.random.normal(key, (post, pre))
+        return Dense(weight, jnp.zeros(post) if bias else None)
+
+    def forward(self, x):
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+    def transpose(self, y):
+        return y @ self.weight
+
+    def unroll(self, state, xs, ticks):
+        return state, self.forward(xs)  # one matrix product over the whole time axis
+
+    def rest(self):
+        zero = jnp.zeros(self.weight.shape[0], self.weight.dtype)
+        return zero if self.bias is None else zero + self.bias
+
+
+class LowRank(Wiring):
+    r"""All to all of rank r: $y = U V^\top x$, U (post, r), V (pre, r).
+
+    Source: Mastrogiuseppe, Ostojic (2018), Neuron 99, 609.
+    """
+
+    left: Array = param(axes=("post", "rank"))
+    right: Array = param(axes=("pre", "rank"))
+
+    def __check_init__(self):
+        check_weight("LowRank", self.left, 2, "(post, rank)")
+        check_weight("LowRank", self.right, 2, "(pre, rank)")
+        if self.left.shape[1] != self.right.shape[1]:
+            raise ValueError(
+                f"LowRank: left has rank {self.left.shape[1]}, right {self.right.shape[1]}; make them equal"
+            )
+
+    @staticmethod
+    def init_normal(pre: int, post: int, rank: int, key: Array) -> LowRank:
+        """Entries normal so that the product has deviation about 1 / sqrt(pre)."""
+        a, b = jax.random.split(key)
+        scale = (rank * pre) ** -0.25
+        draw = lambda k, n: scale * jax.random.normal(k, (n, rank))
+        return LowRank(draw(a, post), draw(b, pre))
+
+    @property
+    def weight(self) -> Array:
+        """The full matrix (post, pre); for inspection, never built in `forward`."""
+        return self.left @ self.right.T
+
+    def forward(self, x):
+        return (x @ self.right) @ self.left.T
+
+    def transpose(self, y):
+        return (y @ self.left) @ self.right.T
+
+    def unroll(self, state, xs, ticks):
+        return state, self.forward(xs)
+
+    def rest(self):
+        return jnp.zeros(self.left.shape[0], self.left.dtype)
