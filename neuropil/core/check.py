@@ -69,7 +69,7 @@ def _call(what, name, f, *args):
         raise ProbeError(f"{name}: {what} fails: {first}") from e
 
 
-def probe(system: System, x: Any = None, *, dt: float = 1.0, key: Any = None) -> dict[str, Any]:
+def probe(system: Any, x: Any = None, *, dt: float | int = 1.0, key: Any = None) -> dict[str, Any]:
     """Check that a system can be run on an input like `x` (one tick's, no time axis).
 
     Nothing is computed, only shapes: it takes milliseconds also for a large model.

@@ -85,7 +85,7 @@ class Managed(System):
     owns: str = eqx.field(static=True)
     reads: dict[str, str] = eqx.field(static=True, default_factory=dict)
 
-    def __init__(self, fast: System, slow: System, owns: str, reads: dict[str, str] | None = None):
+    def __init__(self, fast: System, slow: System, owns: Any, reads: dict | None = None):
         if not isinstance(owns, str):
             raise TypeError(
                 "Managed: owns is a path string such as 'edges.E>I.weight', not a function"

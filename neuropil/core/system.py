@@ -113,7 +113,7 @@ SEEDS = Carry(i=None, dt=None, key=0, state=0)  # pyright: ignore
 """Axes of a carry under `vmap` over seeds: everything but the clock, which is never batched."""
 
 
-def start(system: System, dt: float | int, key: Key[Array, ""]) -> Carry:
+def start(system: System, dt: Any, key: Any) -> Carry:
     """The carry before the first tick.
 
     **Arguments**: `system`; `dt` (ms), a positive Python number; `key`, from `jax.random.key(seed)`.
