@@ -58,8 +58,9 @@ def paper(slug: str) -> Paper:
 
 
 def families() -> list[str]:
-    """The families, in order."""
-    return sorted({p.family for p in papers().values()})
+    """The families and the groups they form ("build" over "build.memory"), in order."""
+    found = {p.family for p in papers().values()}
+    return sorted(found | {family.partition(".")[0] for family in found})
 
 
 def select(family: str | None = None) -> Iterator[Paper]:

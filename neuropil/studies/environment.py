@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from neuropil.studies import claims
+from neuropil.studies.refuse import Refused
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("neuropil", "jax", "jaxlib", "equinox", "optax", "diffrax", "numpy", "scipy")
@@ -88,12 +89,10 @@ def environment(datasets: Iterable[str] = ()) -> dict:
 
 
 def checksums(name: str) -> dict[str, str]:
-    """SHA-256 of each file of a registered data set."""
+    """SHA-256 of each file of a data set; Refused where one is not what the registry knows."""
     from neuropil.worlds import datasets
 
-    info = datasets.info(name)
-    files = getattr(info, "files", ())
-    if isinstance(files, dict):
-        files = files.values()
-    found = {getattr(f, "name", str(f)): getattr(f, "sha256", "") for f in files}
-    return {k: v for k, v in found.items() if v}
+    try:
+        return datasets.checksums(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise Refused(str(error)) from None

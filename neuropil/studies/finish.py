@@ -7,8 +7,15 @@ from typing import Any
 
 from neuropil.studies import claims
 from neuropil.studies.environment import code, promised
-from neuropil.studies.folder import number, plain, read_json, whole_lines, write, write_json
-from neuropil.studies.folder import write_lines
+from neuropil.studies.folder import (
+    number,
+    plain,
+    read_json,
+    whole_lines,
+    write,
+    write_json,
+    write_lines,
+)
 from neuropil.studies.plan import Plan
 from neuropil.studies.refuse import Refused
 from neuropil.studies.study import Results, Study

@@ -55,6 +55,7 @@ class Plan:
             "scale": self.scale,
             "settings": self.settings,
             "changed": self.changed,
+            "usual_seeds": self.study.scales[self.scale]["seeds"],
             "seeds": list(self.seeds),
             "demonstration": self.demo,
             "datasets": list(self.datasets),
@@ -153,7 +154,10 @@ def _data(study: Study, scale: str, settings: dict) -> tuple[dict, str | None, t
     for name in needed:
         if name not in datasets.names():
             raise Refused(f"no data set {name!r}; {nearest(name, datasets.names())}")
-    missing = [name for name in needed if not datasets.available(name)]
+    try:
+        missing = [name for name in needed if not datasets.available(name)]
+    except ValueError as error:  # NEUROPIL_DATA names no folder
+        raise Refused(str(error)) from None
     if not missing:
         return settings, None, needed
     if study.demo is None:

@@ -29,6 +29,14 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(base) / "neuropil"
 
 
+def compilation_cache() -> None:
+    """Let JAX keep compiled functions across processes and runs."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
 def bench(study: Study, settings: dict) -> Any:
     """The study's data loaded, ready to build arms. Refused where the data cannot be read."""
     from neuropil.studies.job import Bench

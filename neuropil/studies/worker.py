@@ -39,16 +39,6 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def compilation_cache() -> None:
-    """Let JAX keep compiled functions across processes and runs."""
-    import jax
-
-    from neuropil.studies.runner import cache_folder
-
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
 def main(folder: str, core: str, parent: str) -> int:
     """Do jobs from standard input until it ends; events go to what was standard output."""
     pin(int(core))
@@ -89,11 +79,12 @@ def _work(path: str, emit: Any, stopping: list) -> None:
 
     folder = RunFolder(path)
     config = read_json(folder / "config.json")
-    compilation_cache()
     import jax
 
     from neuropil.studies.job import run_job
-    from neuropil.studies.runner import bench
+    from neuropil.studies.runner import bench, compilation_cache
+
+    compilation_cache()
 
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in config["settings"].items()}
     study = load(config["target"])
