@@ -68,7 +68,7 @@ def _own_slopes(field, t, y, x):
     """f and, for every leaf a and b, the elementwise derivative df_a/dy_b (an m x m table of arrays)."""
     leaves, tree = jax.tree.flatten(y)
     f = lambda *ls: jax.tree.leaves(field(t, jax.tree.unflatten(tree, ls), x))
-    columns = []
+    value, columns = [], []
     for b in range(len(leaves)):
         tangent = [jnp.ones_like(a) if k == b else jnp.zeros_like(a) for k, a in enumerate(leaves)]
         value, column = jax.jvp(f, tuple(leaves), tuple(tangent))

@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -70,7 +71,7 @@ def check_bounds(module: Any) -> None:
     """
     for name, meta in param_fields(module).items():
         value = getattr(module, name, None)
-        if not eqx.is_array(value) or isinstance(value, jax.core.Tracer):
+        if value is None or not eqx.is_array(value) or isinstance(value, jax.core.Tracer):
             continue
         if not jnp.issubdtype(value.dtype, jnp.floating):
             continue
@@ -100,11 +101,11 @@ def _to_free(value, low, high):
 
 
 def _to_bound(free, low, high):
-    if low is None and high is None:
-        return free
     if low is not None and high is not None:
         return low + (high - low) * jax.nn.sigmoid(free)
-    return low + jax.nn.softplus(free) if high is None else high - jax.nn.softplus(free)
+    if low is not None:
+        return low + jax.nn.softplus(free)
+    return free if high is None else high - jax.nn.softplus(free)
 
 
 def _map_params(tree, change):

@@ -8,6 +8,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.core
 import jax.numpy as jnp
 import jax.random as jr
 from jax import lax
@@ -203,13 +204,12 @@ def _in_chunks(stretch, size):
 
 
 def _length(xs, n):
-    lengths = {a.shape[0] if getattr(a, "ndim", 0) else None for a in jax.tree.leaves(xs)}
-    if not lengths and n is None:
+    inputs = jax.tree.leaves(xs)
+    if not inputs and n is None:
         raise ValueError("run: no input and no length; write run(system, carry, n=1000)")
-    if None in lengths:
+    if any(not getattr(a, "ndim", 0) for a in inputs):
         raise ValueError("run: an input has no time axis; inputs are stacked as (time, ...)")
-    if n is not None:
-        lengths.add(n)
+    lengths = {int(a.shape[0]) for a in inputs} | (set() if n is None else {n})
     if len(lengths) > 1:
         raise ValueError(f"run: inputs of different lengths {sorted(lengths)}; make them equal")
     return lengths.pop()
@@ -275,10 +275,10 @@ def run(
     Raises ValueError for inputs of different lengths or none, KeyError for a record path that is not
     there (it names the nearest one).
     """
-    n = _length(xs, n)
+    ticks = _length(xs, n)
     if remat is True:
-        remat = max(1, round(math.sqrt(n)))
+        remat = max(1, round(math.sqrt(ticks)))
     for name, size in (("remat", remat), ("truncate", truncate)):
         if size not in (False, None) and size < 1:
             raise ValueError(f"run: {name} = {size} but it must be at least 1 tick")
-    return _run(system, carry, xs, n, record, int(remat), int(truncate or 0))
+    return _run(system, carry, xs, ticks, record, int(remat), int(truncate or 0))

@@ -1,0 +1,1 @@
+"""One page for every published system, in folders by family."""
