@@ -12,9 +12,15 @@ from neuropil.core import System, fold, param
 
 
 class SubtractReset(eqx.Module):
-    """v <- v - threshold at a spike ("soft" reset): what lies above the threshold is kept."""
+    """v <- v - threshold at a spike ("soft" reset): what lies above the threshold is kept.
+
+    The gradient flows through the spike, unless `detach`.
+    """
+
+    detach: bool = eqx.field(static=True, default=False)
 
     def __call__(self, v: Array, s: Array, threshold: Array) -> Array:
+        s = lax.stop_gradient(s) if self.detach else s
         return v - s * threshold
 
 
