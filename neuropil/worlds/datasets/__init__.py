@@ -33,14 +33,31 @@ __all__ = [
 def load(name: str, *, progress: bool = True):
     """The data set `name` as a typed object, fetched and checked first.
 
-    `mnist`, `fashion-mnist` and `digits` give `Images`. Errors: those of `fetch`, and ValueError
-    where a file does not hold what it should.
+    `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
+    `rdm-92images`: `RDM92`; `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`.
+    Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
-    source = f"{card.citation}; {card.licence}; {card.homepage}"
+    about = {
+        "source": f"{card.title} ({card.homepage})",
+        "licence": card.licence,
+        "citation": card.citation,
+    }
     paths = fetch(name, progress)
-    from . import images
+    if card.kind == "images":
+        from . import images
 
-    if name == "digits":
-        return images.load_digits(source)
-    return images.load_idx_set(name, paths, source)
+        if name == "digits":
+            return images.load_digits(about["source"])
+        return images.load_idx_set(name, paths, about["source"])
+    if name == "macaque-v4":
+        from .v4 import load_v4
+
+        return load_v4(paths, about)
+    if name == "rdm-92images":
+        from .rdm92 import load_rdm92
+
+        return load_rdm92(paths, about)
+    from .hippocampus import load_session
+
+    return load_session(name, paths, about)

@@ -92,7 +92,12 @@ def verify(name: str) -> dict[str, Check]:
 
 
 def checksums(name: str) -> dict[str, str]:
-    """`{file: sha256}` of the files that `load(name)` reads, for the record of a run."""
+    """`{file: sha256}` of the files that `load(name)` reads, for the record of a run; of embedded
+    sets (digits) the version of scikit-learn that brings them."""
+    if not info(name).files:
+        from importlib.metadata import version
+
+        return {"scikit-learn": version("scikit-learn")}
     return {file: sha256(path) for file, path in fetch(name, progress=False).items()}
 
 
