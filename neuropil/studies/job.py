@@ -18,7 +18,7 @@ from neuropil.studies.folder import RunFolder, dumps, whole_lines
 from neuropil.studies.refuse import Refused
 from neuropil.studies.study import Study
 
-EVERY = 10.0  # seconds between checkpoints
+EVERY = float(os.environ.get("NEUROPIL_CHECKPOINT_SECONDS", "10"))
 
 
 def _strong(tree: Any) -> Any:

@@ -17,9 +17,12 @@ class Walk(System):
     drift: jax.Array
     poison: int = -1
     nap: float = 0.0
+    bulk: int = 0
 
     def init(self, dt, key):
-        return {"x": jr.normal(key, (3,)), "key": jr.fold_in(key, 1), "best": jnp.array(jnp.inf)}
+        bulk = jr.normal(key, (self.bulk,))
+        x, best = jr.normal(key, (3,)), jnp.array(jnp.inf)
+        return {"x": x, "key": jr.fold_in(key, 1), "best": best, "bulk": bulk}
 
     def step(self, state, x, tick):
         now = state["x"] + self.drift + 0.1 * jr.normal(tick.key, (3,))
@@ -27,14 +30,19 @@ class Walk(System):
         best = jnp.minimum(state["best"], now.min())
         if self.nap:
             jax.debug.callback(lambda: time.sleep(self.nap), ordered=True)
-        state = {"x": now, "key": state["key"], "best": best}
+        state = {**state, "x": now, "best": best}
         return state, {"height": jnp.where(tick.i == self.poison, 0.0, now.sum()), "row": now}
 
 
 def build(drift):
     nap = float(os.environ.get("TOY_NAP", "0"))
     poison = int(os.environ.get("TOY_POISON", "-1"))
-    return lambda settings, data: Walk(jnp.asarray(drift * settings["gain"]) + data, poison, nap)
+
+    def arm(settings, data):
+        drift_now = jnp.asarray(drift * settings["gain"]) + data
+        return Walk(drift_now, poison, nap, settings["bulk"])
+
+    return arm
 
 
 def draw(results):
@@ -57,8 +65,8 @@ def load(settings):
 
 
 SCALES = {
-    "smoke": {"seeds": 2, "ticks": 3, "gain": 1.0, "data": "none"},
-    "small": {"seeds": 3, "ticks": 4, "gain": 1.0, "data": "none"},
+    "smoke": {"seeds": 2, "ticks": 3, "gain": 1.0, "bulk": 0, "data": "none"},
+    "small": {"seeds": 3, "ticks": 4, "gain": 1.0, "bulk": 0, "data": "none"},
 }
 
 STUDY = Study(
