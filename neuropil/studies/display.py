@@ -91,7 +91,8 @@ def results(console: Console, summary: dict, study: dict) -> None:
     from neuropil.studies.report import results_rows
 
     for caption, rows in results_rows(summary, study):
-        table = Table(title=escape(caption), title_justify="left", title_style="bold", box=None)
+        console.print(f"[bold]{escape(caption)}[/]", highlight=False)
+        table = Table(box=None)
         for name in ("arm", "role"):
             table.add_column(name, no_wrap=True)
         for name in ("mean \\[95 % interval]", "difference to system", "paper"):

@@ -1,6 +1,8 @@
 """A real process, really killed: the run that goes on has the same numbers to the bit."""
 
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,33 +65,37 @@ def test_kill_and_resume_is_bit_equal(toy, tmp_path, uninterrupted):
     assert not (out / "summary.json").exists()
     lines = sum(len(whole_lines(p)) for p in out.glob("jobs/*/*/metrics.jsonl"))
     assert 0 < lines < 24
-    process = start(toy, out, "--resume")
-    begun = len(stored(out))
-    when(process, lambda: len(stored(out)) > begun)
-    process.kill()
-    process.wait()
-    status, said = whole(toy, out, "--resume", nap="0")
+    # and with another number of workers: each has one core, so it makes no difference
+    status, said = whole(toy, out, "--resume", "--workers", "1", nap="0")
     assert status == 0, said
     assert (out / "metrics.jsonl").read_bytes() == uninterrupted
 
 
-def test_one_worker_gives_the_same_numbers(toy, tmp_path, uninterrupted):
-    status, said = whole(toy, tmp_path / "run", "--workers", "1", nap="0")
+@pytest.mark.slow
+def test_kill_again_and_again(toy, tmp_path, uninterrupted):
+    out, more, chance = tmp_path / "run", (), random.Random(0)
+    for _ in range(8):
+        process = start(toy, out, *more)
+        time.sleep(chance.uniform(1.0, 6.0))
+        process.kill()
+        process.wait()
+        more = ("--resume",) if (out / "config.json").exists() else ()
+        if not more:
+            shutil.rmtree(out, ignore_errors=True)
+    status, said = whole(toy, out, *more, nap="0")
     assert status == 0, said
-    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == uninterrupted
+    assert (out / "metrics.jsonl").read_bytes() == uninterrupted
 
 
-def test_interrupt_says_how_to_go_on(toy, tmp_path, uninterrupted):
+def test_interrupt_stores_and_says_how_to_go_on(toy, tmp_path):
     out = tmp_path / "run"
-    process = start(toy, out)
-    when(process, lambda: stored(out))
+    process = start(toy, out, "--workers", "1", NEUROPIL_CHECKPOINT_SECONDS="1000")
+    when(process, lambda: any(out.glob("jobs/*/*/metrics.jsonl")))
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"--resume --out {out}" in said.strip().splitlines()[-1]
-    status, said = whole(toy, out, "--resume", nap="0")
-    assert status == 0, said
-    assert (out / "metrics.jsonl").read_bytes() == uninterrupted
+    assert stored(out)
 
 
 def test_a_dead_worker_is_reported(toy, tmp_path):
