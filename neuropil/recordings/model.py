@@ -33,8 +33,8 @@ def record(
 
     Trial n begins in `network.init(dt, ...)`, or in `state` where one is given (a trained network's
     `carry.state`), and has the randomness `fold_in(key, n)`, whatever the batching. `path` is a
-    probe as in `run` ("output", "output.E", or into the state "nodes.E.v"); its axes after time are laid out as units.
-    `dt` is the tick in ms, so the rate is 1000 / dt Hz. `batch`: trials run at a time (all).
+    probe as in `run` ("output", "output.E", or into the state "nodes.E.v"); its axes after time are
+    laid out as units. `dt` is the tick in ms, so the rate is 1000 / dt Hz. `batch`: trials run at a time (all).
 
     Errors: TypeError where `path` names several arrays or none; ValueError for a stimulus without
     trials or time, and where the activity is NaN or infinite.

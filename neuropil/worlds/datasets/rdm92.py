@@ -23,7 +23,7 @@ class RDM92:
     subjects: tuple[str, ...]
     human_it_mean: Float[np.ndarray, "92 92"]
     monkey_it: Float[np.ndarray, "92 92"]
-    behaviour: Float[np.ndarray, "subject 92 92"]
+    behaviour: Float[np.ndarray, "judge 92 92"]
     models: dict[str, Float[np.ndarray, "92 92"]]
     about: dict[str, str]
 
