@@ -1,5 +1,43 @@
 """Deep-learning parts used across papers: attention, state-space layers, norms, embeddings."""
 
 from neuropil.blocks.attention import Attention, attention, attention_weights, causal
+from neuropil.blocks.gated import QLSTM, RGLRU, Gated
+from neuropil.blocks.linear import (
+    KernelSum,
+    Learned,
+    LinearAttention,
+    elu_plus_one,
+    identity,
+    taylor,
+)
+from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
+from neuropil.blocks.recurrence import LinearRecurrence, linear_scan, separable
+from neuropil.blocks.ssm import S6, SSD, DiagonalSSM
 
-__all__ = ["Attention", "attention", "attention_weights", "causal"]
+__all__ = [
+    "MLP",
+    "QLSTM",
+    "RGLRU",
+    "S6",
+    "SSD",
+    "Attention",
+    "DiagonalSSM",
+    "Gated",
+    "KernelSum",
+    "LayerNorm",
+    "Learned",
+    "LinearAttention",
+    "LinearRecurrence",
+    "Positions",
+    "RMSNorm",
+    "ShortConvolution",
+    "attention",
+    "attention_weights",
+    "causal",
+    "elu_plus_one",
+    "identity",
+    "linear_scan",
+    "separable",
+    "sinusoids",
+    "taylor",
+]
