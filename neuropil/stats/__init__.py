@@ -1,7 +1,7 @@
 """Score, intervals, nulls and noise ceilings. Arrays only; no JAX but in `likelihood`."""
 
 from neuropil.stats.auroc import auroc, midranks
-from neuropil.stats.ceiling import ceiling, correlate, halves, reliability, spearman_brown
+from neuropil.stats.ceiling import ceiling, correlate, halves, reliability, spearman_brown, split
 from neuropil.stats.resample import (
     bca_interval,
     bootstrap,
@@ -26,4 +26,5 @@ __all__ = [
     "reliability",
     "shifts",
     "spearman_brown",
+    "split",
 ]

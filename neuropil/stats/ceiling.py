@@ -16,26 +16,30 @@ def spearman_brown(r: float | np.ndarray, factor: float = 2.0) -> float | np.nda
     return factor * r / (1 + (factor - 1) * r)
 
 
-def halves(repeats: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Means of two random halves of the repeats (repeat, sample, target) of every sample.
+def split(repeats: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two random halves of the repeats (repeat, sample, target) of every sample, NaN-padded.
 
     Missing repeats are NaN; each sample is split by the repeats it has, and an odd one out is left
     out. Targets of one sample share the split, so noise they share stays shared.
     """
     order = rng.random(repeats.shape[:2])
     order[np.isnan(repeats).any(2)] = np.inf
-    rank = order.argsort(0).argsort(0)
     each = np.isfinite(order).sum(0) // 2
     if each.min() < 1:
         raise ValueError(
             f"sample {int(each.argmin())} has fewer than 2 complete repeats, so no half to compare"
         )
-    filled = np.nan_to_num(repeats)
+    mixed = np.take_along_axis(repeats, order.argsort(0)[:, :, None], 0)
+    at = np.arange(each.max())[:, None]
+    second = np.take_along_axis(mixed, (at + each[None, :])[:, :, None], 0)
+    kept = (at < each[None, :])[:, :, None]
+    return np.where(kept, mixed[: each.max()], np.nan), np.where(kept, second, np.nan)
 
-    def mean(chosen):
-        return np.einsum("rs,rst->st", chosen.astype(float), filled) / each[:, None]
 
-    return mean(rank < each), mean((rank >= each) & (rank < 2 * each))
+def halves(repeats: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Means (sample, target) of two random halves of the repeats (see `split`)."""
+    one, other = split(repeats, rng)
+    return np.nanmean(one, axis=0), np.nanmean(other, axis=0)
 
 
 def correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 
-
 def permutation_p(
     value: float | np.ndarray, null: np.ndarray, tail: str = "greater"
 ) -> float | np.ndarray:
@@ -103,15 +102,16 @@ class Score:
                 return None
             if isinstance(x, tuple):
                 return tuple(pick(y) for y in x)
-            return np.asarray(x)[at] if np.ndim(x) else x
+            part = np.asarray(x)[at] if np.ndim(x) else x
+            return float(part) if np.ndim(part) == 0 else part
 
         def deep(x):
             return None if x is None else np.asarray(x)[:, at]
 
         return replace(
             self,
-            value=np.asarray(self.value)[at],
-            interval=None if self.interval is None else tuple(deep(self.interval)),
+            value=pick(self.value),
+            interval=None if self.interval is None else tuple(pick(side) for side in self.interval),
             ceiling=pick(self.ceiling),
             null=deep(self.null),
             draws=deep(self.draws),

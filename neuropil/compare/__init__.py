@@ -1,0 +1,1 @@
+"""Models beside brains and beside each other: encoding, geometry, connectivity."""
