@@ -45,7 +45,7 @@ def gather(plan: Plan) -> dict[str, dict[int, dict[str, Any]]]:
 
     history: dict[str, dict[int, dict[str, Any]]] = {arm: {} for arm in plan.study.arms}
     rows, times = [], []
-    for arm, seed in plan.jobs:
+    for arm, seed in plan.pairs:
         place = plan.folder.job(arm, seed)
         lines = whole_lines(place / "metrics.jsonl")
         rows += lines

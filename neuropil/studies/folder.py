@@ -13,6 +13,7 @@ from typing import Any
 
 from neuropil.studies.refuse import Refused
 
+Job = tuple[str, tuple[int, ...]]  # an arm, and the seeds that go through it together
 ROOM = 64 * 2**20
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -82,6 +83,15 @@ def read_json(path: Path | str) -> Any:
         raise Refused(f"{path} is not valid JSON ({error}); it was changed after the run") from None
 
 
+def label(seeds: tuple[int, ...]) -> str:
+    """Seeds as words.
+
+    >>> label((3,)), label((0, 1, 2))
+    ('seed 3', 'seeds 0-2')
+    """
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}-{seeds[-1]}"
+
+
 def whole_lines(path: Path) -> list[dict]:
     """The JSON lines of a file up to the first that is broken or unfinished (a kill can leave one)."""
     lines: list[dict] = []
@@ -106,7 +116,7 @@ class RunFolder:
     ```
     config.json environment.json study.json     written before the first chunk
     jobs/ARM/SEED/metrics.jsonl timing.jsonl     appended chunk by chunk
-    checkpoints/ARM/SEED/TICK/                   Orbax
+    checkpoints/ARM/SEED/TICK/                   Orbax (SEEDS, as 0-4, where vmapped)
     metrics.jsonl timing.jsonl summary.json figures/ report.html   written at the end
     ```
     """
@@ -118,12 +128,17 @@ class RunFolder:
         return self.path / name
 
     def job(self, arm: str, seed: int) -> Path:
-        """Where the lines of one job go."""
+        """Where the lines of one arm and seed go."""
         return self.path / "jobs" / arm / str(seed)
 
-    def checkpoints(self, arm: str, seed: int) -> Path:
+    def checkpoints(self, arm: str, seeds: tuple[int, ...]) -> Path:
         """Where the checkpoints of one job go (absolute, as Orbax wants it)."""
-        return (self.path / "checkpoints" / arm / str(seed)).absolute()
+        name = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]}-{seeds[-1]}"
+        return (self.path / "checkpoints" / arm / name).absolute()
+
+    def begun(self, arm: str) -> bool:
+        """Whether anything of an arm is stored."""
+        return (self.path / "checkpoints" / arm).exists()
 
     @property
     def started(self) -> bool:

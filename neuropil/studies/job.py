@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -9,16 +10,18 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from neuropil.core import advance, start
+from neuropil.core import SEEDS, Carry, advance, start
 from neuropil.studies import checkpoint
-from neuropil.studies.folder import RunFolder, dumps, whole_lines
+from neuropil.studies.folder import RunFolder, dumps, label, whole_lines
 from neuropil.studies.refuse import Refused
 from neuropil.studies.study import Study
 
-EVERY = float(os.environ.get("NEUROPIL_CHECKPOINT_SECONDS", "10"))
+EVERY = float(os.environ.get("NEUROPIL_CHECKPOINT_SECONDS", "10"))  # seconds between checkpoints
+NAMES = ("metrics.jsonl", "timing.jsonl")
 
 
 def _strong(tree: Any) -> Any:
@@ -35,6 +38,13 @@ def _strong(tree: Any) -> Any:
 @eqx.filter_jit
 def _compiled(system, carry):
     carry, metrics = advance(system, carry)
+    return _strong(carry), metrics
+
+
+@eqx.filter_jit
+def _together(system, carry):
+    step = jax.vmap(lambda c: advance(system, c), in_axes=(SEEDS,), out_axes=(SEEDS, 0))
+    carry, metrics = step(carry)
     return _strong(carry), metrics
 
 
@@ -57,21 +67,29 @@ class Bench:
             self.arm = arm
         return self.system
 
-    def start(self, arm: str, seed: int) -> Any:
-        """The carry of a job before its first chunk."""
-        return _strong(start(self.take(arm), 1.0, jr.key(seed)))
+    def start(self, arm: str, seeds: tuple[int, ...]) -> Any:
+        """The carry of a job before its first chunk; several seeds are stacked, but for the clock."""
+        carries = [_strong(start(self.take(arm), 1.0, jr.key(seed))) for seed in seeds]
+        if len(seeds) == 1:
+            return carries[0]
+        stack = lambda *leaves: jnp.stack(leaves)
+        key, state = jax.tree.map(stack, *[(c.key, c.state) for c in carries])
+        return Carry(carries[0].i, carries[0].dt, key, state)
 
-    def step(self, arm: str, carry: Any) -> tuple[Any, dict[str, np.ndarray]]:
-        """One chunk, waited for; metrics as NumPy."""
-        plain = self.study.arms[arm].jit
-        carry, metrics = (_compiled if plain else advance)(self.take(arm), carry)
+    def step(self, arm: str, carry: Any, seeds: tuple[int, ...]) -> tuple[Any, list[dict]]:
+        """One chunk, waited for; the metrics of each seed as NumPy."""
+        one = _compiled if self.study.arms[arm].jit else advance
+        carry, metrics = (one if len(seeds) == 1 else _together)(self.take(arm), carry)
         if not isinstance(metrics, dict):
             raise TypeError(
                 f"{self.study.slug}: arm {arm} puts out {type(metrics).__name__}, not a dict of metrics;"
                 " write   return state, {'accuracy': accuracy}"
             )
         carry = jax.block_until_ready(carry)
-        return carry, {name: np.asarray(value) for name, value in metrics.items()}
+        found = {name: np.asarray(value) for name, value in metrics.items()}
+        if len(seeds) == 1:
+            return carry, [found]
+        return carry, [{n: v[k] for n, v in found.items()} for k in range(len(seeds))]
 
 
 def not_finite(tree: Any) -> set[str]:
@@ -92,55 +110,76 @@ def run_job(
     bench: Bench,
     folder: RunFolder,
     arm: str,
-    seed: int,
+    seeds: tuple[int, ...],
     emit: Callable[[dict], Any],
     stop: Callable[[], bool] = lambda: False,
-    every: float = EVERY,
+    every: float | None = None,
 ) -> bool:
-    """Run one arm with one seed to its end, or until `stop()`; True where it is done.
+    """Run one arm with its seed (or several, vmapped) to the end, or until `stop()`; True when done.
 
-    Lines go to the job's metrics.jsonl, checkpoints after at most `every` seconds (at a chunk's end).
+    Lines go to each seed's metrics.jsonl, checkpoints after at most `every` seconds (at a chunk's end).
     Raises Refused where a metric or the carry goes non-finite, naming which.
     """
-    study, where = bench.study, folder.job(arm, seed)
-    of = study.chunks(arm, bench.settings)
-    carry = bench.start(arm, seed)
+    of, event = bench.study.chunks(arm, bench.settings), {"arm": arm, "seeds": seeds}
+    carry = bench.start(arm, seeds)
     excused = not_finite(carry)  # a best loss of infinity, a last spike at minus infinity
-    carry, tick = _go_on(folder, arm, seed, carry)
+    carry, tick = _go_on(folder, arm, seeds, carry)
     if tick:
-        emit({"event": "resumed", "arm": arm, "seed": seed, "tick": tick})
-    if tick >= of:
-        return True
-    where.mkdir(parents=True, exist_ok=True)
+        emit({"event": "resumed", "tick": tick, **event})
     stored = time.monotonic()
-    with (where / "metrics.jsonl").open("ab") as lines, (where / "timing.jsonl").open("ab") as times:
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_Lines(folder, arm, seed)) for seed in seeds if tick < of]
         while tick < of:
             began = time.monotonic()
-            carry, metrics = bench.step(arm, carry)
+            carry, metrics = bench.step(arm, carry, seeds)
             took = time.monotonic() - began
-            _check(study, arm, seed, tick, carry, metrics, excused)
-            row = {"arm": arm, "seed": seed, "tick": tick, "metrics": metrics}
-            lines.write(dumps(row).encode() + b"\n")
-            row = {"arm": arm, "seed": seed, "tick": tick, "seconds": round(took, 4)}
-            times.write(dumps(row).encode() + b"\n")
+            _check(bench.study, arm, seeds, tick, carry, metrics, excused)
+            for lines, found in zip(files, metrics, strict=True):
+                lines.add(tick, found, took / len(seeds))
             tick += 1
             stopping = stop()
-            if tick == of or stopping or time.monotonic() - stored > every:
-                _store(folder, arm, seed, tick, carry, (lines, times))
+            if tick == of or stopping or time.monotonic() - stored > (EVERY if every is None else every):
+                _store(folder, arm, seeds, tick, carry, files)
                 stored = time.monotonic()
-            emit({"event": "tick", "arm": arm, "seed": seed, "tick": tick, "of": of, "seconds": took})
+            emit({"event": "tick", "tick": tick, "of": of, "seconds": took, **event})
             if stopping:
-                return tick == of
-    return True
+                break
+    return tick == of
 
 
-def _store(folder, arm, seed, tick, carry, files) -> None:
+class _Lines:
+    """The growing files of one arm and seed."""
+
+    def __init__(self, folder: RunFolder, arm: str, seed: int):
+        self.place, self.head = folder.job(arm, seed), {"arm": arm, "seed": seed}
+
+    def __enter__(self):
+        self.place.mkdir(parents=True, exist_ok=True)
+        self.files = [(self.place / name).open("ab") for name in NAMES]
+        return self
+
+    def __exit__(self, *error):
+        for file in self.files:
+            with contextlib.suppress(OSError):  # a full disk was reported when it was stored
+                file.close()
+
+    def add(self, tick, metrics, seconds):
+        head = {**self.head, "tick": tick}
+        self.files[0].write(dumps({**head, "metrics": metrics}).encode() + b"\n")
+        self.files[1].write(dumps({**head, "seconds": round(seconds, 4)}).encode() + b"\n")
+
+    def sync(self):
+        for file in self.files:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _store(folder, arm, seeds, tick, carry, files) -> None:
     """Lines first, then the checkpoint that stands for them."""
     try:
         for file in files:
-            file.flush()
-            os.fsync(file.fileno())
-        checkpoint.save(folder.checkpoints(arm, seed), tick, carry)
+            file.sync()
+        checkpoint.save(folder.checkpoints(arm, seeds), tick, carry)
     except Exception as error:  # Orbax passes the disk's errors on in types of its own
         raise cannot_write(folder, error) from error
 
@@ -152,18 +191,19 @@ def cannot_write(folder: RunFolder, error: Exception) -> Refused:
     return Refused(line, 1)
 
 
-def _go_on(folder: RunFolder, arm: str, seed: int, carry: Any) -> tuple[Any, int]:
+def _go_on(folder: RunFolder, arm: str, seeds: tuple[int, ...], carry: Any) -> tuple[Any, int]:
     """The latest whole checkpoint whose lines are all there, with the files cut back to it."""
-    place, where = folder.checkpoints(arm, seed), folder.job(arm, seed)
-    lines = whole_lines(where / "metrics.jsonl")
+    place, where = folder.checkpoints(arm, seeds), [folder.job(arm, seed) for seed in seeds]
+    lines = min(len(whole_lines(job / "metrics.jsonl")) for job in where)
     for tick in reversed(checkpoint.saved(place)):
-        if tick <= len(lines):
+        if tick <= lines:
             carry = checkpoint.restore(place, tick, carry)
             break
     else:
         tick = 0
-    for name in ("metrics.jsonl", "timing.jsonl"):
-        _cut(where / name, tick)
+    for job in where:
+        for name in NAMES:
+            _cut(job / name, tick)
     return carry, tick
 
 
@@ -175,9 +215,12 @@ def _cut(path: Any, count: int) -> None:
             file.truncate(sum(len(line) + 1 for line in raw))
 
 
-def _check(study, arm, seed, tick, carry, metrics, excused) -> None:
-    say = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}"
-    for name in sorted(not_finite(metrics) - {f"['{gap}']" for gap in study.arms[arm].gaps}):
-        raise Refused(f"{say}: metric {name[2:-2]} went non-finite; nothing after it would count", 1)
+def _check(study, arm, seeds, tick, carry, metrics, excused) -> None:
+    gaps = {f"['{gap}']" for gap in study.arms[arm].gaps}
+    for seed, found in zip(seeds, metrics, strict=True):
+        for name in sorted(not_finite(found) - gaps):
+            line = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {name[2:-2]} went"
+            raise Refused(f"{line} non-finite; nothing after it would count", 1)
     for name in sorted(not_finite(carry) - excused):
-        raise Refused(f"{say}: {name} went non-finite; lower a learning rate or clip gradients", 1)
+        line = f"{study.slug}: arm {arm}, {label(seeds)}, chunk {tick}: {name} went non-finite"
+        raise Refused(f"{line}; lower a learning rate or clip gradients", 1)

@@ -13,7 +13,7 @@ from typing import Any
 
 from neuropil.studies import catalogue
 from neuropil.studies.environment import cores
-from neuropil.studies.folder import RunFolder, read_json
+from neuropil.studies.folder import Job, RunFolder, read_json
 from neuropil.studies.refuse import Refused, nearest
 from neuropil.studies.settings import resolve
 from neuropil.studies.study import Study
@@ -43,9 +43,25 @@ class Plan:
         return tuple(range(self.settings["seeds"]))
 
     @property
-    def jobs(self) -> list[tuple[str, int]]:
+    def pairs(self) -> list[tuple[str, int]]:
         """Every (arm, seed), in the order of the table."""
         return [(arm, seed) for arm in self.study.arms for seed in self.seeds]
+
+    def jobs(self, accelerator: bool = False) -> list[Job]:
+        """Pieces of work: an arm with one seed, or with all of them where they are vmapped.
+
+        A job that was begun keeps its grouping: values under `vmap` differ in the last bits.
+        """
+        jobs: list[Job] = []
+        for name, arm in self.study.arms.items():
+            together = arm.vmap or (accelerator and arm.jit)
+            if self.folder.begun(name):
+                together = self.folder.checkpoints(name, self.seeds).exists()
+            if together and len(self.seeds) > 1:
+                jobs.append((name, self.seeds))
+            else:
+                jobs += [(name, (seed,)) for seed in self.seeds]
+        return jobs
 
     def config(self) -> dict:
         """What `config.json` holds."""

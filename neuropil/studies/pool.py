@@ -15,19 +15,17 @@ from typing import Any
 
 from neuropil.studies.catalogue import PACKAGE
 from neuropil.studies.environment import cores
-from neuropil.studies.folder import RunFolder
+from neuropil.studies.folder import Job, RunFolder, label
 from neuropil.studies.refuse import Refused
-
-Job = tuple[str, int]
 
 
 def choose(left: list[Job], latest: str | None, taken: set[str]) -> Job:
     """The next job of a worker: its own arm (already compiled), else a free arm, else any.
 
-    >>> choose([("a", 1), ("b", 0)], "b", {"a"})
-    ('b', 0)
-    >>> choose([("a", 1), ("b", 0)], None, {"a"})
-    ('b', 0)
+    >>> choose([("a", (1,)), ("b", (0,))], "b", {"a"})
+    ('b', (0,))
+    >>> choose([("a", (1,)), ("b", (0,))], None, {"a"})
+    ('b', (0,))
     """
     own = [job for job in left if job[0] == latest]
     free = [job for job in left if job[0] not in taken]
@@ -44,7 +42,9 @@ class Worker:
     """A worker process with its log and the job it is on."""
 
     def __init__(self, folder: RunFolder, number: int, core: int, lock: int, events: queue.Queue):
-        self.number, self.job, self.latest = number, None, None
+        self.number = number
+        self.job: Job | None = None
+        self.latest: str | None = None
         self.log = folder / "logs" / f"worker-{number}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.ended = False
@@ -75,7 +75,7 @@ class Worker:
         assert self.process.stdin is not None
         self.job, self.latest = job, job[0]
         try:
-            self.process.stdin.write(json.dumps({"arm": job[0], "seed": job[1]}) + "\n")
+            self.process.stdin.write(json.dumps({"arm": job[0], "seeds": job[1]}) + "\n")
         except BrokenPipeError:
             pass  # its end is on the way as an event
 
@@ -95,7 +95,7 @@ class Worker:
             how = signal.Signals(-code).name
             how += " (often: out of memory)" if how == "SIGKILL" else ""
         text = self.log.read_text(errors="replace").strip().splitlines()[-5:]
-        on = f" on arm {self.job[0]}, seed {self.job[1]}" if self.job else ""
+        on = f" on arm {self.job[0]}, {label(self.job[1])}" if self.job else ""
         tail = f"; its log {self.log} ends: {' | '.join(text)}" if text else "; its log is empty"
         return f"worker {self.number} died{on}: {how}{tail}"
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from neuropil.studies.folder import Job, label
+
 
 def clock(seconds: float) -> str:
     """A duration for people.
@@ -58,7 +60,7 @@ def _mean(values: list[float]) -> float:
 class Bar:
     """A progress bar with time left; on a pipe, one line for each finished job."""
 
-    def __init__(self, console: Console, jobs: list, ticks: dict[str, int], done: int, workers: int):
+    def __init__(self, console: Console, jobs: list[Job], ticks: dict[str, int], done: int, workers: int):
         left = dict.fromkeys(ticks, 0)
         for arm, _ in jobs:
             left[arm] += ticks[arm]
@@ -88,7 +90,7 @@ class Bar:
             self.estimate.saw(event["arm"], event["tick"], event["seconds"])
             left = self.estimate.seconds()
             text = "" if left is None else f"about {clock(left)} left"
-            what = f"{event['arm']}, seed {event['seed']}"
+            what = f"{event['arm']}, {label(tuple(event['seeds']))}"
             self.progress.update(self.task, advance=1, description=what, left=text)
         elif event["event"] == "resumed":
             self.estimate.left[event["arm"]] -= event["tick"]
@@ -98,5 +100,5 @@ class Bar:
             if not self.live:
                 left = self.estimate.seconds()
                 more = f", about {clock(left)} left" if left else ""
-                what = f"{event['arm']}, seed {event['seed']}"
+                what = f"{event['arm']}, {label(tuple(event['seeds']))}"
                 self.console.print(f"{self.jobs}/{self.of} {what} done{more}", highlight=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 from neuropil.studies.environment import code, environment, promised
 from neuropil.studies.finish import describe, finish
-from neuropil.studies.folder import read_json, write_json
+from neuropil.studies.folder import Job, read_json, whole_lines, write_json
 from neuropil.studies.plan import Plan, plan
 from neuropil.studies.pool import run_jobs
 from neuropil.studies.progress import Bar
@@ -77,16 +77,17 @@ def execute(plan: Plan, console: Any) -> dict:
     with plan.folder.lock() as lock:
         _open(plan, console)
         ticks = {arm: plan.study.chunks(arm, plan.settings) for arm in plan.study.arms}
-        left = [job for job in plan.jobs if not _complete(plan, job, ticks[job[0]])]
+        alone = plan.scale == IN_PROCESS or _accelerator()
+        jobs = plan.jobs(_accelerator())
+        left = [job for job in jobs if not _complete(plan, job, ticks[job[0]])]
         if plan.demo:
             console.print(
                 f"[bold]A demonstration on {plan.demo}, not the claim[/]: {plan.study.slug} needs"
                 f" {', '.join(plan.study.datasets)} (neuropil data get {plan.study.datasets[0]})"
             )
-        alone = plan.scale == IN_PROCESS or _accelerator()
         workers = 1 if alone else plan.workers
         try:
-            with Bar(console, left, ticks, len(plan.jobs) - len(left), workers) as seen:
+            with Bar(console, left, ticks, len(jobs) - len(left), workers) as seen:
                 if not left:
                     pass
                 elif alone:
@@ -140,13 +141,13 @@ def _open(plan: Plan, console: Any) -> None:
         write_json(plan.folder / "environment.json", then)
 
 
-def _complete(plan: Plan, job: tuple[str, int], ticks: int) -> bool:
+def _complete(plan: Plan, job: Job, ticks: int) -> bool:
     """Whether every line of a job is there and its last checkpoint stands."""
-    from neuropil.studies.folder import whole_lines
-
-    if not (plan.folder.checkpoints(*job) / str(ticks)).is_dir():
+    arm, seeds = job
+    if not (plan.folder.checkpoints(arm, seeds) / str(ticks)).is_dir():
         return False
-    return len(whole_lines(plan.folder.job(*job) / "metrics.jsonl")) == ticks
+    lines = (whole_lines(plan.folder.job(arm, seed) / "metrics.jsonl") for seed in seeds)
+    return all(len(rows) == ticks for rows in lines)
 
 
 def _accelerator() -> bool:
@@ -155,18 +156,28 @@ def _accelerator() -> bool:
     return jax.default_backend() != "cpu"
 
 
-def _in_process(plan: Plan, jobs: list, seen: Callable[[dict], Any], console: Any) -> None:
+def _in_process(plan: Plan, jobs: list[Job], seen: Callable[[dict], Any], console: Any) -> None:
     """The jobs one after the other, in this process: small runs, and runs on a GPU."""
     import jax
 
     from neuropil.studies.job import run_job
 
+    left = list(jobs)
     with jax.enable_x64(plan.study.x64), _stoppable(console) as stop:
         tools = bench(plan.study, plan.settings)
-        for arm, seed in jobs:
-            if not run_job(tools, plan.folder, arm, seed, seen, stop):
+        while left:
+            arm, seeds = left.pop(0)
+            try:
+                done = run_job(tools, plan.folder, arm, seeds, seen, stop)
+            except jax.errors.JaxRuntimeError as error:
+                if len(seeds) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                console.print(f"{arm}: {len(seeds)} seeds do not fit in memory together; one by one")
+                left = [(arm, (seed,)) for seed in seeds] + left
+                continue
+            if not done:
                 raise KeyboardInterrupt
-            seen({"event": "done", "arm": arm, "seed": seed})
+            seen({"event": "done", "arm": arm, "seeds": seeds})
 
 
 @contextmanager

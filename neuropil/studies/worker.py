@@ -93,7 +93,8 @@ def _work(path: str, emit: Any, stopping: list) -> None:
         emit({"event": "ready"})
         for line in sys.stdin:
             job = json.loads(line)
-            done = run_job(tools, folder, job["arm"], job["seed"], emit, stop=lambda: bool(stopping))
+            arm, seeds = job["arm"], tuple(job["seeds"])
+            done = run_job(tools, folder, arm, seeds, emit, stop=lambda: bool(stopping))
             emit({"event": "done" if done else "stopped", **job})
             if stopping:
                 return

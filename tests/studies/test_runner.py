@@ -9,10 +9,12 @@ import stat
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from neuropil.studies import Refused, run
 from neuropil.studies.folder import RunFolder, read_json, whole_lines
-from neuropil.studies.plan import load
+from neuropil.studies.plan import load, plan
+from neuropil.studies.runner import execute
 
 
 def smoke(toy, out, **options):
@@ -66,6 +68,30 @@ def test_resume_of_a_finished_run_changes_nothing(finished, toy):
     before = {n: (folder / n).read_bytes() for n in ("metrics.jsonl", "summary.json")}
     run(toy, out=folder, resume=True)
     assert before == {n: (folder / n).read_bytes() for n in before}
+
+
+def test_vmapped_seeds_give_the_same_values(finished, toy, tmp_path, monkeypatch):
+    summary, _ = finished
+    vmapped = toy.replace(":STUDY", ":VMAPPED")
+    together, folder = smoke(vmapped, tmp_path / "out")
+    assert (folder / "checkpoints" / "up" / "0-1" / "3").is_dir()
+    for arm in ("up", "still"):
+        one, many = (s["arms"][arm]["height"]["values"] for s in (summary, together))
+        assert many == pytest.approx(one, abs=1e-5)
+    stopped = iter([False, True])
+    monkeypatch.setattr("neuropil.studies.job.EVERY", 0.0)
+    config = plan(vmapped, "smoke", out=tmp_path / "cut")
+    with pytest.raises(Refused, match="interrupted"), monkeypatch.context() as patch:
+        patch.setattr("neuropil.studies.runner._stoppable", lambda c: _once(stopped))
+        execute(config, Console(quiet=True))
+    run(vmapped, out=tmp_path / "cut", resume=True)
+    one, two = ((tmp_path / n / "metrics.jsonl").read_bytes() for n in ("out", "cut"))
+    assert one == two
+
+
+@contextlib.contextmanager
+def _once(answers):
+    yield lambda: next(answers)
 
 
 @pytest.mark.parametrize(

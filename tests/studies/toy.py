@@ -1,5 +1,6 @@
 """A study that learns nothing much, quickly: a noisy walk with a drift. Used by the runner's tests."""
 
+import dataclasses
 import os
 import time
 
@@ -86,4 +87,9 @@ STUDY = Study(
     claim="it goes up",
     differs=("smaller",),
     cost="seconds",
+)
+
+VMAPPED = dataclasses.replace(
+    STUDY,
+    arms={name: dataclasses.replace(arm, vmap=True) for name, arm in STUDY.arms.items()},
 )
