@@ -122,10 +122,10 @@ def test_noise_ceiling_of_subjects_holds_the_truth():
 
 def test_ceiling_from_repeats_is_reached_by_the_true_geometry():
     rng = np.random.default_rng(7)
-    signal = rng.normal(size=(60, 40)) * np.linspace(0.2, 2, 40)
-    runs = signal + 1.5 * rng.normal(size=(8, 60, 40))
+    signal = rng.normal(size=(150, 40)) * np.linspace(0.2, 2, 40)
+    runs = signal + 1.5 * rng.normal(size=(8, 150, 40))
     runs[6:, ::2] = np.nan
-    top = rdm_ceiling(runs, splits=10)
+    top = rdm_ceiling(runs, splits=5)
     reached = similarity(rdm(signal, "sqeuclidean"), crossnobis(runs))
     assert 0.5 < top < 0.99
     assert reached == pytest.approx(top, abs=0.03)
