@@ -54,22 +54,11 @@ def record(
     if size < 1:
         raise ValueError(f"batch={batch} runs no trial: give 1 or more.")
 
-    def fresh(trial) -> Carry:
-        carry = start(network, dt, jr.fold_in(key, trial))
-        return carry if state is None else Carry(carry.i, carry.dt, carry.key, state)
-
-    @eqx.filter_jit
-    def some(network, carries, xs):
-        return jax.vmap(lambda c, x: run(network, c, x, record=path)[1], in_axes=(SEEDS, 0))(
-            carries, xs
-        )
-
-    begin = jax.jit(jax.vmap(fresh, out_axes=SEEDS))
     blocks = []
     for low in range(0, n, size):
         # the last block is filled up with earlier trials: one shape, one compilation
         rows = np.arange(low, low + size) % n
-        ys = some(network, begin(jnp.asarray(rows)), jnp.asarray(stimuli[rows]))
+        ys = _some(network, float(dt), key, state, rows, stimuli[rows], path)
         if not isinstance(ys, jax.Array):
             raise TypeError(
                 f"path={path!r} names {type(ys).__name__}, not one array: name one, "
@@ -85,3 +74,17 @@ def record(
         trials=trials,
         about={"source": f"model {type(network).__name__}, {path}"} | dict(about or {}),
     )
+
+
+@eqx.filter_jit  # out here, so that a second call with the same shapes compiles nothing
+def _some(network, dt: float, key, state, rows, xs, path: str):
+    def begin(trial) -> Carry:
+        carry = start(network, dt, jr.fold_in(key, trial))
+        return carry if state is None else Carry(carry.i, carry.dt, carry.key, state)
+
+    carries = jax.vmap(begin, out_axes=SEEDS)(jnp.asarray(rows))
+
+    def one(carry, x):
+        return run(network, carry, x, record=path)[1]
+
+    return jax.vmap(one, in_axes=(SEEDS, 0))(carries, jnp.asarray(xs))

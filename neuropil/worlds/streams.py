@@ -100,7 +100,8 @@ class Rotated(eqx.Module):
                 weight = (1 - jnp.abs(r - ri)) * (1 - jnp.abs(c - cj))
                 inside = (ri >= 0) & (ri < h) & (cj >= 0) & (cj < w)
                 at = jnp.clip(ri, 0, h - 1) * w + jnp.clip(cj, 0, w - 1)
-                out = out + jnp.where(inside, weight, 0) * x[..., at.astype(int)]
+                corner = jnp.where(inside, weight, 0).reshape((1,) * (x.ndim - 1) + (h * w,))
+                out = out + corner * x[..., at.astype(int)]
         return out
 
     def draw(self, key: Key[Array, ""]) -> "Rotated":
@@ -282,7 +283,7 @@ def _stream(plan, parts, shape: tuple[int, int], normal: Normal, own_heads: bool
         place = jnp.argsort(plan.classes.ravel())  # where each class stands in the plan
         task_of = place // per
         name = place % per if own_heads else jnp.arange(classes)
-        labels = jnp.where(task_of == jnp.arange(tasks)[:, None], name, -1)
+        labels = jnp.where(task_of[None] == jnp.arange(tasks)[:, None], name[None], -1)
     rows = [_rows(*part, task_of, tasks) for part in parts]
     return Stream(*rows, plan, labels, normal, own_heads)
 
