@@ -1,5 +1,6 @@
 """Neurons: spiking cells made of parts, rate and gated cells."""
 
+from neuropil.cells.gated import GRU, LSTM
 from neuropil.cells.lif import LIF, LeakyIntegrator
 from neuropil.cells.parts import (
     Adaptation,
@@ -9,6 +10,7 @@ from neuropil.cells.parts import (
     SubtractReset,
     ValueReset,
 )
+from neuropil.cells.rate import Rate, SimpleRNN, bidirectional
 from neuropil.cells.surrogate import (
     ATan,
     Boxcar,
@@ -22,7 +24,9 @@ from neuropil.cells.surrogate import (
 )
 
 __all__ = [
+    "GRU",
     "LIF",
+    "LSTM",
     "ATan",
     "Adaptation",
     "Boxcar",
@@ -31,12 +35,15 @@ __all__ = [
     "NoGradient",
     "NoReset",
     "Noise",
+    "Rate",
     "Refractory",
     "Sigmoid",
+    "SimpleRNN",
     "StraightThrough",
     "SubtractReset",
     "SuperSpike",
     "Surrogate",
     "Triangle",
     "ValueReset",
+    "bidirectional",
 ]
