@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from neuropil.studies import claims
+from neuropil.studies import catalogue, claims
 from neuropil.studies.environment import code, promised
 from neuropil.studies.folder import (
     number,
@@ -25,6 +25,7 @@ def describe(study: Study) -> dict:
     """What a report needs to know of a study, as plain data (`study.json`)."""
     return {
         "slug": study.slug,
+        "title": catalogue.papers()[study.slug].title if study.slug in catalogue.papers() else "",
         "mechanism": study.mechanism,
         "claim": study.claim,
         "differs": list(study.differs),

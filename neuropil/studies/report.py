@@ -7,7 +7,8 @@ import html
 from pathlib import Path
 from typing import Any
 
-from neuropil.studies.folder import number, read_json, write
+from neuropil.studies.folder import number, read_json, whole_lines, write
+from neuropil.studies.progress import clock
 from neuropil.studies.refuse import Refused
 
 STYLE = Path(__file__).parent / "report.css"
@@ -85,12 +86,29 @@ def results_rows(summary: dict, study: dict) -> list[tuple[str, list[list[str]]]
 HEAD = ["arm", "role", "mean [95 % interval]", "difference to system", "paper"]
 
 
+def _term(weight: float, arm: str) -> str:
+    size = "" if abs(weight) == 1 else f"{abs(weight):g} × "
+    return f"{'−' if weight < 0 else '+'} {size}{arm}"
+
+
+def _seeds(summary: dict, study: dict) -> str:
+    """Every value behind the means, folded away."""
+    head = ["metric", "arm", *(f"seed {seed}" for seed in summary["seeds"])]
+    rows = [
+        [metric, arm, *(show(v) for v in summary["arms"][arm][metric]["values"])]
+        for metric in study["metrics"]
+        for arm in study["arms"]
+        if metric in summary["arms"][arm]
+    ]
+    return f"<details><summary>Each seed</summary>{table(head, rows, 2)}</details>"
+
+
 def _verdicts(summary: dict) -> str:
     if not summary["claims"]:
         return "<p>No claims were written down for this study.</p>"
     cards = []
     for claim in summary["claims"]:
-        weights = " ".join(f"{w:+g} × {arm}" for arm, w in claim["contrast"].items())
+        weights = " ".join(_term(w, arm) for arm, w in claim["contrast"].items()).removeprefix("+ ")
         rule = "in each seed" if claim["rule"] == "every-seed" else "95 % t interval over seeds"
         pairs = {
             "scope": claim["scope"],
@@ -99,10 +117,10 @@ def _verdicts(summary: dict) -> str:
         }
         if claim["power"] is not None:
             pairs["power"] = (
-                f"{show(claim['power'], 2)} for an effect of {show(claim['smallest_effect'])};"
-                f" 80 % for {show(claim['detectable'], 3)}"
+                f"{show(claim['power'], 2)} to see an effect of {show(claim['smallest_effect'])};"
+                f" one of {show(claim['detectable'], 3)} is seen in 4 of 5 runs"
             )
-        if claim["why"]:
+        if claim["why"] and claim["verdict"] != "undecided":
             pairs["why"] = claim["why"]
         verdict = claim["verdict"]
         cards.append(
@@ -158,12 +176,14 @@ def page(folder: Path) -> str:
         f"<h3>{esc(caption)}</h3>{table(HEAD, rows, 2)}"
         for caption, rows in results_rows(summary, study)
     )
+    tables += _seeds(summary, study)
     arms = facts({f"{n} ({a['role']})": a["about"] or "–" for n, a in study["arms"].items()})
     commit = (summary["code"]["commit"] or "unknown")[:12]
     dirty = " with changes not committed" if summary["code"]["dirty"] else ""
     machine = {
         "commit": commit + dirty,
         "claims written in": (summary["promised"]["commit"] or "unknown")[:12],
+        "computing time": clock(sum(row["seconds"] for row in whole_lines(folder / "timing.jsonl"))),
         "processor": f"{here['cpu']}, {here['cores']} cores",
         "system": here["platform"],
         "Python": here["python"],
@@ -193,7 +213,8 @@ def page(folder: Path) -> str:
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
         "<meta name=color-scheme content='light dark'>"
         f"<title>{esc(title)}</title><style>{STYLE.read_text()}</style></head><body><main>"
-        f"<header><h1>{esc(summary['slug'])}</h1><p>scale {esc(summary['scale'])},"
+        f"<header><h1>{esc(study['title'] or summary['slug'])}</h1>"
+        f"<p>{esc(summary['slug'])}, scale {esc(summary['scale'])},"
         f" {len(summary['seeds'])} seeds, {len(study['arms'])} arms</p>{_banner(summary)}</header>"
         f"{body}<footer>neuropil {esc(here['versions'].get('neuropil', ''))}</footer></main></body></html>"
     )
