@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from neuropil.studies.folder import Job, label
 
 
-def clock(seconds: float) -> str:
+def clock(seconds: float | int) -> str:
     """A duration for people.
 
     >>> clock(42), clock(184), clock(7300)

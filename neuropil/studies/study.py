@@ -55,7 +55,7 @@ class Metric:
     label: str
     unit: str = ""
     better: str = "higher"
-    paper: dict[str, float] = field(default_factory=dict)
+    paper: dict[str, float | int] = field(default_factory=dict)
     where: str = ""
 
     def __post_init__(self):
