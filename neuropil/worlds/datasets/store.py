@@ -63,17 +63,12 @@ def fetch(name: str, progress: bool = True) -> dict[str, Path]:
     failed; says where to put the file by hand), OSError (cache cannot be written).
     """
     card = info(name)
-    paths = {}
-    for file in card.files:
-        found = _find(file)
-        if found is None:
-            paths[file.name] = _download(card.name, file, progress)
-            continue
-        paths[file.name] = found
-        got = sha256(found)
-        if _accepted(file, got) is None:
+    here = {file.name: _find(file) for file in card.files}
+    for file in card.files:  # what is here is judged before anything is downloaded
+        found = here[file.name]
+        if found is not None and _accepted(file, got := sha256(found)) is None:
             raise ValueError(_refusal(card.name, file, found, got))
-    return paths
+    return {f.name: here[f.name] or _download(card.name, f, progress) for f in card.files}
 
 
 def verify(name: str) -> dict[str, Check]:
