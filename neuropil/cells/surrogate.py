@@ -76,8 +76,8 @@ class Sigmoid(Surrogate):
     slope: float | int = eqx.field(static=True, default=4.0)
 
     def shape(self, u):
-        s = jax.nn.sigmoid(self.slope * u)
-        return self.slope * s * (1 - s)
+        # not s (1 - s): that is 0 for a large u > 0, where 1 - s rounds to 0
+        return self.slope * jax.nn.sigmoid(self.slope * u) * jax.nn.sigmoid(-self.slope * u)
 
 
 class Triangle(Surrogate):

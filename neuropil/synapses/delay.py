@@ -6,6 +6,7 @@ import math
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from neuropil.core import System
@@ -33,7 +34,7 @@ class Delay(System):
     """
 
     delay: tuple[float, ...] = eqx.field(
-        static=True, converter=lambda d: (float(d),) if jnp.ndim(d) == 0 else tuple(map(float, d))
+        static=True, converter=lambda d: (float(d),) if np.ndim(d) == 0 else tuple(map(float, d))
     )
     shape: tuple[int, ...] = eqx.field(
         static=True, converter=lambda n: (n,) if isinstance(n, int) else tuple(n)
@@ -98,7 +99,8 @@ class Delay(System):
         near, far = at(state["ticks"]), at(state["ticks"] + 1)
         if state["ticks"].shape[0] > 1:  # the gather put the unit axis first
             near, far = jnp.moveaxis(near, 0, -1), jnp.moveaxis(far, 0, -1)
-        return (1 - state["part"]) * near + state["part"] * far
+        part = state["part"].reshape((1,) * (near.ndim - 1) + (-1,))
+        return (1 - part) * near + part * far
 
     def unroll(self, state, xs, ticks):
         line = state["line"]

@@ -29,7 +29,7 @@ class Sparse(Wiring):
     weight: Array = param(axes=("pre", "synapse"))
     post: int = eqx.field(static=True)
 
-    def __init__(self, target: Array, weight: Array, post: int):
+    def __init__(self, target: Array | np.ndarray, weight: Array | np.ndarray, post: int):
         self.target = jnp.asarray(target, jnp.int32)
         self.weight = jnp.asarray(weight, jnp.result_type(float))
         self.post = post
