@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from neuropil.studies import claims
 from neuropil.studies.catalogue import Paper
 
 COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow", "untested": "bright_black"}
@@ -58,6 +59,8 @@ def card(console: Console, paper: Paper, study: Any, stored: dict | None) -> Non
         return
     part("Mechanism", study.mechanism)
     part("Claim", study.claim or paper.claim)
+    promised = [f"{c.id}: {c.text} ({c.scope})" for c in claims.of(paper.slug)]
+    part("Claims, written down beforehand", "\n".join(promised))
     part("Arms", "\n".join(f"{n} ({a.role}): {a.about}" for n, a in study.arms.items()))
     scales = [f"{n}: {', '.join(f'{k}={v}' for k, v in s.items())}" for n, s in study.scales.items()]
     part("Scales", "\n".join(scales))
@@ -68,11 +71,11 @@ def card(console: Console, paper: Paper, study: Any, stored: dict | None) -> Non
     if stored is not None:
         commit = (stored["code"]["commit"] or "unknown")[:12]
         part("Stored result", f"scale {stored['scale']}, {len(stored['seeds'])} seeds, commit {commit}")
-        claims(console, stored)
+        verdict_lines(console, stored)
     part("Citation", study.cite.strip())
 
 
-def claims(console: Console, summary: dict) -> None:
+def verdict_lines(console: Console, summary: dict) -> None:
     """The verdict of each claim with interval and scope."""
     from neuropil.studies.report import interval
 
@@ -101,7 +104,7 @@ def results(console: Console, summary: dict, study: dict) -> None:
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)
         console.print()
-    claims(console, summary)
+    verdict_lines(console, summary)
     if summary["demonstration"]:
         console.print(
             f"[bold]This was a demonstration on {escape(summary['demonstration'])}, not the claim.[/]"

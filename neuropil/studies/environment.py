@@ -70,7 +70,7 @@ def cores() -> list[int]:
 
 
 def environment(datasets: Iterable[str] = ()) -> dict:
-    """Everything `environment.json` holds; the device is added by who has JAX running."""
+    """What `environment.json` holds but the device, which the runner adds: this imports no JAX."""
     found = {}
     for package in PACKAGES:
         try:

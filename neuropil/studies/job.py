@@ -220,7 +220,8 @@ def _check(study, arm, seeds, tick, carry, metrics, excused) -> None:
     for seed, found in zip(seeds, metrics, strict=True):
         for name in sorted(not_finite(found) - gaps):
             line = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {name[2:-2]} went"
-            raise Refused(f"{line} non-finite; nothing after it would count", 1)
+            why = f"(a page writes Arm(gaps=({name[1:-1]},)) where NaN means not measured)"
+            raise Refused(f"{line} non-finite; nothing after it would count {why}", 1)
     for name in sorted(not_finite(carry) - excused):
         line = f"{study.slug}: arm {arm}, {label(seeds)}, chunk {tick}: {name} went non-finite"
         raise Refused(f"{line}; lower a learning rate or clip gradients", 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuropil.studies import catalogue
+from neuropil.studies import catalogue, claims
 from neuropil.studies.environment import cores
 from neuropil.studies.folder import Job, RunFolder, read_json
 from neuropil.studies.refuse import Refused, nearest
@@ -93,8 +93,9 @@ def load(target: str) -> Study:
     try:
         module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ModuleNotFoundError as error:
-        if colon and error.name and place.startswith(error.name):
-            raise Refused(f"no module {place!r}; write package.module:STUDY or file.py:STUDY") from None
+        if error.name and place.startswith(error.name):
+            fix = "write package.module:STUDY or file.py:STUDY" if colon else "its page is not there"
+            raise Refused(f"no module {place!r}; {fix}") from None
         raise
     study = getattr(module, name, None)
     if not isinstance(study, Study):
@@ -148,6 +149,11 @@ def plan(
 
 
 def _sound(study: Study, settings: dict) -> None:
+    for claim in claims.of(study.slug):
+        for arm in claim.contrast:
+            if arm not in study.arms:
+                hint = nearest(arm, study.arms)
+                raise Refused(f"claims.toml, {study.slug}/{claim.id}: no arm {arm!r}; {hint}")
     try:
         if study.check is not None:
             study.check(settings)

@@ -185,6 +185,7 @@ def page(folder: Path) -> str:
         "claims written in": (summary["promised"]["commit"] or "unknown")[:12],
         "computing time": clock(sum(row["seconds"] for row in whole_lines(folder / "timing.jsonl"))),
         "processor": f"{here['cpu']}, {here['cores']} cores",
+        "device": here.get("device", "cpu"),
         "system": here["platform"],
         "Python": here["python"],
         **here["versions"],

@@ -81,10 +81,7 @@ def execute(plan: Plan, console: Any) -> dict:
         jobs = plan.jobs(_accelerator())
         left = [job for job in jobs if not _complete(plan, job, ticks[job[0]])]
         if plan.demo:
-            console.print(
-                f"[bold]A demonstration on {plan.demo}, not the claim[/]: {plan.study.slug} needs"
-                f" {', '.join(plan.study.datasets)} (neuropil data get {plan.study.datasets[0]})"
-            )
+            console.print(f"[bold]A demonstration on {plan.demo}, not the claim[/]: {_why_demo(plan)}")
         workers = 1 if alone else plan.workers
         try:
             with Bar(console, left, ticks, len(jobs) - len(left), workers) as seen:
@@ -108,6 +105,14 @@ def execute(plan: Plan, console: Any) -> dict:
             raise _disk(plan, error) from error
 
 
+def _why_demo(plan: Plan) -> str:
+    if plan.study.scales[plan.scale].get("data") == plan.demo:
+        return f"scale {plan.scale} runs on embedded data"
+    missing = plan.study.datasets
+    get = " and ".join(f"neuropil data get {name}" for name in missing)
+    return f"{', '.join(missing)} is not on this machine ({get} fetches it)"
+
+
 def _disk(plan: Plan, error: OSError) -> Refused:
     why = error.strerror or str(error)
     return Refused(
@@ -119,7 +124,7 @@ def _disk(plan: Plan, error: OSError) -> Refused:
 
 def _open(plan: Plan, console: Any) -> None:
     """Write what is known before the first chunk, or see that a resumed run is still the same."""
-    here = environment(plan.datasets)
+    here = {**environment(plan.datasets), "device": _device()}
     if not plan.resume:
         config = {**plan.config(), "workers": plan.workers}
         config |= {"promised": promised(plan.study.slug), "code": code()}
@@ -131,7 +136,7 @@ def _open(plan: Plan, console: Any) -> None:
             raise _disk(plan, error) from error
         return
     then = read_json(plan.folder / "environment.json")
-    changed = [k for k in ("versions", "cpu", "code", "datasets") if then.get(k) != here[k]]
+    changed = [k for k in ("versions", "cpu", "device", "code", "datasets") if then.get(k) != here[k]]
     if changed:
         console.print(
             f"[yellow]resumed with other {', '.join(changed)}[/]: its numbers may differ in the last"
@@ -148,6 +153,13 @@ def _complete(plan: Plan, job: Job, ticks: int) -> bool:
         return False
     lines = (whole_lines(plan.folder.job(arm, seed) / "metrics.jsonl") for seed in seeds)
     return all(len(rows) == ticks for rows in lines)
+
+
+def _device() -> str:
+    import jax
+
+    first = jax.devices()[0]
+    return first.platform if first.platform == "cpu" else f"{first.platform}: {first.device_kind}"
 
 
 def _accelerator() -> bool:

@@ -53,6 +53,8 @@ def uninterrupted(toy, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "run"
     status, said = whole(toy, out, nap="0")
     assert status == 0, said
+    for words in ("95 % interval", "difference to system", f"report: {out / 'report.html'}"):
+        assert words in said
     return (out / "metrics.jsonl").read_bytes()
 
 

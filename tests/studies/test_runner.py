@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from neuropil.studies import Refused, run
+from neuropil.studies import Refused, claims, run
 from neuropil.studies.folder import RunFolder, read_json, whole_lines
 from neuropil.studies.plan import load, plan
 from neuropil.studies.runner import execute
@@ -81,9 +81,10 @@ def test_vmapped_seeds_give_the_same_values(finished, toy, tmp_path, monkeypatch
     stopped = iter([False, True])
     monkeypatch.setattr("neuropil.studies.job.EVERY", 0.0)
     config = plan(vmapped, "smoke", out=tmp_path / "cut")
-    with pytest.raises(Refused, match="interrupted"), monkeypatch.context() as patch:
+    with monkeypatch.context() as patch:
         patch.setattr("neuropil.studies.runner._stoppable", lambda c: _once(stopped))
-        execute(config, Console(quiet=True))
+        with pytest.raises(Refused, match="interrupted"):
+            execute(config, Console(quiet=True))
     run(vmapped, out=tmp_path / "cut", resume=True)
     one, two = ((tmp_path / n / "metrics.jsonl").read_bytes() for n in ("out", "cut"))
     assert one == two
@@ -131,7 +132,7 @@ def test_folders_that_cannot_be_written(toy, tmp_path):
 
 def test_no_room(toy, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("U", (), {"free": 2**20}))
-    with pytest.raises(Refused, match="no room in .*: 1 MB free"):
+    with pytest.raises(Refused, match=r"no room in .*: 1 MB free"):
         smoke(toy, tmp_path / "out")
 
 
@@ -147,7 +148,7 @@ def largest_file(size):
 
 def test_a_disk_that_fills_in_the_middle_loses_nothing(toy, tmp_path):
     sets = ["bulk=100000"]
-    with largest_file(20_000), pytest.raises(Refused, match="cannot write in .*--resume") as info:
+    with largest_file(20_000), pytest.raises(Refused, match=r"cannot write in .*--resume") as info:
         smoke(toy, tmp_path / "out", sets=sets)
     assert info.value.code == 1
     assert (tmp_path / "out" / "config.json").exists()
@@ -166,6 +167,16 @@ def test_nan_is_named(toy, tmp_path, monkeypatch):
 def test_broken_data_is_one_line(toy, tmp_path):
     with pytest.raises(Refused, match=r"toy\.gz is cut short"):
         smoke(toy, tmp_path / "out", sets=["data=broken"])
+
+
+def test_a_claim_about_no_arm_is_refused_before_the_run(toy, tmp_path, monkeypatch):
+    wrong = claims.Claim(
+        slug="toy-walk", id="c", text="", metric="height", contrast={"upp": 1.0}, direction=">", scope=""
+    )
+    monkeypatch.setattr(claims, "of", lambda slug, kept=None: (wrong,))
+    with pytest.raises(Refused, match="no arm 'upp'; did you mean up"):
+        smoke(toy, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_planned_and_unknown():
