@@ -50,12 +50,50 @@ class ManagedState(eqx.Module):
     theta: Any
 
 
-def _updated(theta, update):
+@jax.custom_jvp
+def _after(theta, values, i):
+    """theta itself, but not before `values` have been computed.
+
+    XLA updates a parameter in place only where it can prove that every read comes before the write; an
+    optimization barrier does not tell it. So a number made of `values` is added to one element at ticks
+    i < 0, which there are none of (elsewhere the index lies beyond the end, and nothing is written).
+    """
+    floats = jnp.result_type(float)
+    numbers = [v for v in jax.tree.leaves(values) if eqx.is_array(v) and v.size and _real(v)]
+    total = sum((v[(0,) * v.ndim].astype(floats) for v in numbers), jnp.zeros((), floats))
+
+    def touch(t):
+        if not t.ndim:
+            return jnp.where(i < 0, total.astype(t.dtype), t)
+        where = (jnp.where(i < 0, 0, t.shape[0]), *(0,) * (t.ndim - 1))
+        return t.at[where].add(total.astype(t.dtype), mode="drop")
+
+    return jax.tree.map(touch, theta)
+
+
+@_after.defjvp
+def _after_jvp(primals, tangents):
+    return _after(*primals), tangents[0]
+
+
+def _real(v):
+    return jnp.issubdtype(v.dtype, jnp.number) and not jnp.issubdtype(v.dtype, jnp.complexfloating)
+
+
+def _add(theta, update):
     if isinstance(update, Rows):
         return theta.at[update.index].add(update.delta)
-    if isinstance(update, Cols):
-        return theta.at[:, update.index].add(update.delta)
-    return update
+    return theta.at[:, update.index].add(update.delta)
+
+
+def _updated(theta, update, slow, i):
+    parts = update if isinstance(update, tuple) else (update,)
+    if not all(isinstance(u, Rows | Cols) for u in parts):
+        return update
+    theta = _after(theta, (parts, slow), i)
+    for part in parts:
+        theta = _add(theta, part)
+    return theta
 
 
 class Managed(System):
@@ -69,7 +107,8 @@ class Managed(System):
     **Arguments**
 
     - `fast`, `slow`: systems; `slow.step(state, Event, tick)` returns (state, new parameter), or a
-      sparse update `Rows(index, delta)` / `Cols(index, delta)` in place of the whole parameter.
+      sparse update `Rows(index, delta)` / `Cols(index, delta)` in place of the whole parameter, or a
+      tuple of these, which are added one after the other.
       `Every(rule, k)` as slow system acts at every k-th tick.
     - `owns`: path of the parameter in `fast`, such as "edges.E>I.weight"; it may name a sub-tree, "" is all.
     - `reads`: {name: path}. "output..." is the fast system's output, "input..." its input, any other
@@ -116,15 +155,15 @@ class Managed(System):
     def step(self, state, x, tick):
         fast = put_arrays(self.fast, self.owns, state.theta)
         f, y = fast.step(state.fast, x, tick.child("fast"))
-        # every read of theta comes before its write, else XLA copies the parameter at every tick
-        f, y, theta = lax.optimization_barrier((f, y, state.theta))
-        event = Event(theta, {n: self._read(p, x, f, y) for n, p in self.reads.items()}, x, y)
+        reads = {n: self._read(p, x, f, y) for n, p in self.reads.items()}
         tick = tick.child("slow")
+        theta = _after(state.theta, (f, y), tick.i)
 
         def act(slow, theta):
+            event = Event(theta, reads, x, y)
             stepper = self.slow.part_step if isinstance(self.slow, Every) else self.slow.step
             slow, update = stepper(slow, event, tick)
-            return slow, _updated(theta, update)
+            return slow, _updated(theta, update, slow, tick.i)
 
         if isinstance(self.slow, Every):
             due = self.slow.due(tick)
