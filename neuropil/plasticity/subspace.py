@@ -15,9 +15,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from neuropil.core import System, param
 
@@ -46,25 +45,21 @@ def orthogonal_part(
     return z - lateral(z, rows, levels, scale) @ rows
 
 
-def orthonormal_rows(
-    key: Key[Array, ""],
-    shape: tuple[int, int],
-    outside: Float[Array, "k n"] | None = None,
-) -> Float[Array, "m n"]:
-    """Random orthonormal rows (m, n), uniform over such sets; orthogonal to the rows `outside` too
-    (orthonormal, or zeros). ValueError where there is no room for m rows.
+def orthonormal_rows(rows: Float[Array, "m n"]) -> Float[Array, "m n"]:
+    """Orthonormal rows of the same span, each as near as may be to its own (QR with positive signs).
 
-    >>> H = orthonormal_rows(jr.key(0), (2, 5))
+    Of normal numbers: uniform over such sets of rows; first through `orthogonal_part`: outside those
+    that are there already. ValueError where there is no room for m rows.
+
+    >>> import jax.random as jr
+    >>> H = orthonormal_rows(jr.normal(jr.key(0), (2, 5)))
     >>> bool(jnp.allclose(H @ H.T, jnp.eye(2), atol=1e-6))
     True
     """
-    m, n = shape
+    m, n = rows.shape
     if m > n:
         raise ValueError(f"orthonormal_rows: {m} rows of {n} numbers cannot be orthonormal; m <= n")
-    drawn = jr.normal(key, shape)
-    if outside is not None:
-        drawn = orthogonal_part(drawn, outside)
-    q, r = jnp.linalg.qr(drawn.T)
+    q, r = jnp.linalg.qr(rows.T)
     return (q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)).T
 
 
@@ -123,6 +118,7 @@ class OjaSubspace(System):
     - `rate` $\eta$, `momentum` $\mu$ (0: none), `clip` on every entry of dH, `repeats`.
     - `levels`: None for analog subspace cells, else spiking ones (see `lateral`).
 
+    >>> import jax.random as jr
     >>> from neuropil.core import Managed, run, start
     >>> from neuropil.wiring import Dense
     >>> rule = OjaSubspace((1, 2), rate=0.1, repeats=1)
@@ -160,19 +156,22 @@ class OjaSubspace(System):
         rows: Float[Array, "m n"],
         buffer: Float[Array, "m n"],
         z: Float[Array, "b n"],
-        rest: Float[Array, "b n"],
+        frozen: Float[Array, "k n"],
+        rest: Float[Array, "b n"] | None = None,
     ) -> tuple[Float[Array, "m n"], Float[Array, "m n"]]:
         r"""One batch: (new rows, new momentum) of the learning rows alone.
 
-        `rest` is what the frozen rows leave of z, `orthogonal_part(z, frozen rows)`; it stays the
-        same over the repeats, and so does the second moment, which is used where there are more
-        samples than cells: dH = H D - (H C H^T) H with C = <z z^T> and D = <z rest^T>.
+        `frozen`: the other rows. What they leave of z stays the same over the repeats (give it as
+        `rest` where it is known already). So does the second moment, which is used where there are
+        more samples than cells: dH = H D - (H C H^T) H, C = <z z^T>, D = C (1 - F^T F), F frozen.
         """
         samples, n = z.shape
         if samples > n and self.levels is None:
-            moment, cross = z.T @ z / samples, z.T @ rest / samples
+            moment = second_moment(z)
+            cross = orthogonal_part(moment, frozen)
             gradient = lambda H: H @ cross - (H @ moment @ H.T) @ H
         else:
+            rest = orthogonal_part(z, frozen, self.levels) if rest is None else rest
 
             def gradient(H):
                 y = lateral(z, H, self.levels)
@@ -190,5 +189,5 @@ class OjaSubspace(System):
         """`x` is the `Event` of a `Managed`: theta = H, reads["pre"] = z. Returns (momentum, H)."""
         H, z = x.theta, jnp.atleast_2d(x.reads["pre"])
         old, new = H[: self.frozen], H[self.frozen :]
-        new, state = self.learn(new, state, z, orthogonal_part(z, old, self.levels))
+        new, state = self.learn(new, state, z, old)
         return state, jnp.concatenate([old, new])

@@ -1,0 +1,1 @@
+"""Systems built from cells, wiring, memories and plasticity, one page a paper."""
