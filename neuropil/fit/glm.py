@@ -314,7 +314,7 @@ def _solve(family, iterations, design, y, weights, penalty, allowed, start):
 
         z = precondition(-gradient)
         first = -(gradient * z).sum(0)
-        goal = jnp.maximum(1e-4 * first, 0.1 * tolerance)
+        goal = jnp.maximum(1e-3 * first, 0.1 * tolerance)
         carry = (0, jnp.zeros_like(theta), -gradient, z, first)
         carry = jax.lax.while_loop(lambda c: (c[0] < 60) & jnp.any(c[4] > goal), body, carry)
         return carry[1], (gradient * carry[1]).sum(0)
@@ -345,8 +345,13 @@ def _solve(family, iterations, design, y, weights, penalty, allowed, start):
     start = start.at[0].set(jnp.where(jnp.any(start != 0, axis=0), start[0], origin)) * allowed
     eta = _linear(x, start)
     carry = (0, start, eta, loss(start, eta), jnp.full(y.shape[1], jnp.inf, y.dtype))
-    carry = jax.lax.while_loop(
-        lambda c: (c[0] < iterations) & jnp.any(c[4] > tolerance), newton, carry
-    )
+
+    def unfinished(carry):
+        # gains below the rounding of the loss are no longer gains
+        rounding = 0.0 if y.dtype == jnp.float64 else 10 * jnp.finfo(y.dtype).eps
+        enough = jnp.maximum(tolerance, rounding * jnp.abs(carry[3]))
+        return (carry[0] < iterations) & jnp.any(carry[4] > enough)
+
+    carry = jax.lax.while_loop(unfinished, newton, carry)
     theta = carry[1]
     return theta.at[0].add(-(centre @ theta[1:]))

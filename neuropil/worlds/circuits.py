@@ -109,10 +109,19 @@ class Circuit(eqx.Module):
         return np.where(k.max(2) > 0, k.argmax(2) + 1, 0)
 
     def simulate(self, bins: int, key: PRNGKeyArray) -> Simulation:
-        """Run `bins` bins from an empty past; a pure function of the key."""
+        """Run `bins` bins from an empty past; a pure function of the key. ValueError if a Poisson
+        circuit runs away."""
         if bins < 1:
             raise ValueError(f"bins must be at least 1, not {bins}")
-        return _simulate(self, int(bins), key)
+        done = _simulate(self, int(bins), key)
+        if self.family == "poisson" and not isinstance(done.rates, jax.core.Tracer):
+            top = float(jnp.max(done.rates))
+            if not top < 1000:
+                raise ValueError(
+                    f"the circuit runs away (a rate of {top:.0f} spikes per bin): its excitation "
+                    "feeds itself, so use smaller weights, fewer edges or 'bernoulli'"
+                )
+        return done
 
     def rates(
         self, spikes: Float[Array, "time unit"], z: Float[Array, " time"] | None = None

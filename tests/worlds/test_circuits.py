@@ -156,5 +156,7 @@ def test_refusals():
         Circuit(jnp.zeros(3), jnp.zeros((3, 3, 1)), conjunctions=[(0, 1, 2)])
     with pytest.raises(ValueError, match="no probability"):
         random_circuit(jr.key(0), rate=200.0)
+    with pytest.raises(ValueError, match="runs away"):
+        Circuit(jnp.zeros(1), jnp.ones((1, 1, 1)), family="poisson").simulate(50, jr.key(0))
     with pytest.raises(ValueError, match="at least 2 hubs"):
         hub_circuit(jr.key(0), hubs=1)
