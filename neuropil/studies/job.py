@@ -216,11 +216,12 @@ def _cut(path: Any, count: int) -> None:
 
 
 def _check(study, arm, seeds, tick, carry, metrics, excused) -> None:
-    gaps = {f"['{gap}']" for gap in study.arms[arm].gaps}
+    gaps = set(study.arms[arm].gaps)
     for seed, found in zip(seeds, metrics, strict=True):
-        for name in sorted(not_finite(found) - gaps):
-            line = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {name[2:-2]} went"
-            why = f"(a page writes Arm(gaps=({name[1:-1]},)) where NaN means not measured)"
+        bad = sorted({name[2:-2] for name in not_finite(found)} - gaps)
+        if bad:
+            line = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {', '.join(bad)} went"
+            why = f"(a page writes Arm(gaps={tuple(bad)}) where NaN means not measured)"
             raise Refused(f"{line} non-finite; nothing after it would count {why}", 1)
     for name in sorted(not_finite(carry) - excused):
         line = f"{study.slug}: arm {arm}, {label(seeds)}, chunk {tick}: {name} went non-finite"
