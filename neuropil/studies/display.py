@@ -91,15 +91,14 @@ def verdict_lines(console: Console, summary: dict) -> None:
 
 def results(console: Console, summary: dict, study: dict) -> None:
     """A run's table: arm, mean with interval, difference to the system, the paper's number."""
-    from neuropil.studies.report import results_rows
+    from neuropil.studies.report import HEAD, filled, results_rows
 
     for caption, rows in results_rows(summary, study):
         console.print(f"[bold]{escape(caption)}[/]", highlight=False)
         table = Table(box=None)
-        for name in ("arm", "role"):
-            table.add_column(name, no_wrap=True)
-        for name in ("mean \\[95 % interval]", "difference to system", "paper"):
-            table.add_column(name, justify="right")
+        head, rows = filled(HEAD, rows)
+        for i, name in enumerate(head):
+            table.add_column(escape(name), no_wrap=True, justify="left" if i < 2 else "right")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         console.print(table)

@@ -83,6 +83,16 @@ def results_rows(summary: dict, study: dict) -> list[tuple[str, list[list[str]]]
     return found
 
 
+def filled(head: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Without the last columns in which nothing stands.
+
+    >>> filled(["arm", "mean", "paper"], [["a", "1", "–"]])
+    (['arm', 'mean'], [['a', '1']])
+    """
+    keep = [i for i in range(len(head)) if i < 2 or any(row[i] != "–" for row in rows)]
+    return [head[i] for i in keep], [[row[i] for i in keep] for row in rows]
+
+
 HEAD = ["arm", "role", "mean [95 % interval]", "difference to system", "paper"]
 
 
@@ -173,7 +183,7 @@ def page(folder: Path) -> str:
     config, here = read_json(folder / "config.json"), read_json(folder / "environment.json")
     title = f"{summary['slug']}, {summary['scale']}"
     tables = "".join(
-        f"<h3>{esc(caption)}</h3>{table(HEAD, rows, 2)}"
+        f"<h3>{esc(caption)}</h3>{table(*filled(HEAD, rows), 2)}"
         for caption, rows in results_rows(summary, study)
     )
     tables += _seeds(summary, study)
@@ -201,7 +211,8 @@ def page(folder: Path) -> str:
         ("Verdicts", _verdicts(summary)),
         ("Results", tables),
         ("Figures", _figures(folder, summary)),
-        ("Mechanism", f"<p>{esc(study['mechanism'])}</p><p><b>Claim.</b> {esc(study['claim'])}</p>"),
+        ("Mechanism", f"<p>{esc(study['mechanism'])}</p>" if study["mechanism"] else ""),
+        ("Claim", f"<p>{esc(study['claim'])}</p>" if study["claim"] else ""),
         ("Arms", arms),
         ("Where this differs from the paper", f"<ul>{differs}</ul>" if differs else ""),
         ("Settings", facts({"scale": config["scale"], "seeds": len(config["seeds"]), **settings})),
