@@ -60,7 +60,7 @@ def orthonormal_rows(rows: Float[Array, "m n"]) -> Float[Array, "m n"]:
     if m > n:
         raise ValueError(f"orthonormal_rows: {m} rows of {n} numbers cannot be orthonormal; m <= n")
     q, r = jnp.linalg.qr(rows.T)
-    return (q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)).T
+    return q.T * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)[:, None]
 
 
 def second_moment(z: Float[Array, "b n"]) -> Float[Array, "n n"]:
