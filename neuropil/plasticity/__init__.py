@@ -1,5 +1,6 @@
 """Plasticity rules: slow systems that own a parameter of a faster one."""
 
+from neuropil.plasticity.stdp import HardBounds, NoBounds, PairSTDP, SoftBounds, pair_window
 from neuropil.plasticity.subspace import (
     OjaSubspace,
     lateral,
@@ -11,10 +12,15 @@ from neuropil.plasticity.subspace import (
 )
 
 __all__ = [
+    "HardBounds",
+    "NoBounds",
     "OjaSubspace",
+    "PairSTDP",
+    "SoftBounds",
     "lateral",
     "orthogonal_part",
     "orthonormal_rows",
+    "pair_window",
     "principal_angles",
     "principal_rows",
     "second_moment",

@@ -1,0 +1,145 @@
+"""The Kalman filter as a system; smoothing as a function over a recorded run."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+from jax import lax
+from jaxtyping import Array, Float
+
+from neuropil.core import System, param
+
+
+class GaussianBelief(eqx.Module):
+    """What is believed after an observation: mean and covariance of the hidden state (n,), (n, n).
+
+    `log_evidence` is the log density of this tick's observation given all before it.
+    """
+
+    mean: Float[Array, "*T n"]
+    cov: Float[Array, "*T n n"]
+    log_evidence: Float[Array, "*T"]
+
+
+class Kalman(System):
+    r"""Exact inference of a hidden state that moves linearly and is seen through Gaussian noise.
+
+    $$z_t = A z_{t-1} + w_t, \quad x_t = C z_t + v_t, \qquad w \sim N(0, Q),\; v \sim N(0, R)$$
+
+    The belief before the first observation is N(`mean`, `cov`). At a tick the belief is updated with
+    the observation (K = P C^T S^-1, S = C P C^T + R, by Cholesky; covariance in Joseph's form, so
+    it stays symmetric and positive), put out, and moved on to the next tick.
+
+    **Arguments**: `A` (n, n), `C` (m, n), `Q` (n, n), `R` (m, m), `mean` (n,), `cov` (n, n).
+
+    Input: an observation (m,); NaN elements are missing and left out of belief and evidence. None: nothing is
+    seen. Output: `GaussianBelief`. State: {"mean", "cov", "log_evidence"}: the belief *before* the next
+    observation, and the evidence summed so far.
+
+    >>> k = Kalman(A=[[1.0]], C=[[1.0]], Q=[[0.0]], R=[[1.0]], mean=[0.0], cov=[[1.0]])
+    >>> from neuropil.core import run, start
+    >>> _, belief = run(k, start(k, 1.0, jax.random.key(0)), jnp.array([[2.0], [2.0]]))
+    >>> [round(m, 4) for m in belief.mean[:, 0].tolist()]  # 2 t / (t + 1)
+    [1.0, 1.3333]
+
+    Raises ValueError for matrices that do not fit together.
+
+    Source: Kalman (1960), J. Basic Eng. 82, 35; Särkkä (2013), Bayesian Filtering and Smoothing, ch. 4 and 8.
+    """
+
+    A: Array = param(axes=("hidden", "hidden"))
+    C: Array = param(axes=("observed", "hidden"))
+    Q: Array = param(axes=("hidden", "hidden"))
+    R: Array = param(axes=("observed", "observed"))
+    mean: Array = param(axes=("hidden",))
+    cov: Array = param(axes=("hidden", "hidden"))
+
+    def __check_init__(self):
+        n, m = self.A.shape[-1], self.C.shape[0]
+        expected = {"A": (n, n), "C": (m, n), "Q": (n, n), "R": (m, m), "mean": (n,), "cov": (n, n)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"Kalman: {name} has shape {getattr(self, name).shape} but it must be {shape} "
+                    f"for {n} hidden and {m} observed variables"
+                )
+
+    def init(self, dt, key):
+        return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
+
+    def update(self, mean: Array, cov: Array, x: Array) -> GaussianBelief:
+        """The belief N(mean, cov) after seeing x."""
+        seen = ~jnp.isnan(x)
+        # a missing element becomes an observation of 0 = 0 + N(0, 1), which says nothing
+        C = jnp.where(seen[:, None], self.C, 0.0)
+        both = seen[:, None] & seen[None, :]
+        R = jnp.where(both, self.R, jnp.eye(x.size, dtype=self.R.dtype))
+        error = jnp.where(seen, jnp.where(seen, x, 0.0) - C @ mean, 0.0)
+        chol = jnp.linalg.cholesky(C @ cov @ C.T + R)
+        gain = jsl.cho_solve((chol, True), C @ cov).T
+        keep = jnp.eye(mean.size, dtype=cov.dtype) - gain @ C
+        after = keep @ cov @ keep.T + gain @ R @ gain.T
+        white = jsl.solve_triangular(chol, error, lower=True)
+        log_det = 2 * jnp.log(jnp.diagonal(chol)).sum()
+        log_evidence = -0.5 * (white @ white + log_det + seen.sum() * jnp.log(2 * jnp.pi))
+        return GaussianBelief(mean + gain @ error, (after + after.T) / 2, log_evidence)
+
+    def predict(self, mean: Array, cov: Array) -> tuple[Array, Array]:
+        """The belief one tick later, before it is updated."""
+        return self.A @ mean, self.A @ cov @ self.A.T + self.Q
+
+    def step(self, state, x, tick):
+        x = jnp.full(self.C.shape[0], jnp.nan, self.mean.dtype) if x is None else x
+        belief = self.update(state["mean"], state["cov"], x)
+        mean, cov = self.predict(belief.mean, belief.cov)
+        total = state["log_evidence"] + belief.log_evidence
+        return {"mean": mean, "cov": cov, "log_evidence": total}, belief
+
+    def rest(self):
+        return GaussianBelief(self.mean, self.cov, jnp.zeros((), self.mean.dtype))
+
+
+def smooth(model: Kalman, filtered: GaussianBelief) -> tuple[Array, Array, Array]:
+    """What is believed of every tick after seeing the whole run (Rauch, Tung, Striebel).
+
+    `filtered` is what `run(model, ...)` gave, time first. Returns (means (T, n), covariances (T, n, n),
+    and the covariances of neighbours Cov[z_{t+1}, z_t], (T - 1, n, n), which EM needs).
+
+    Source: Rauch, Tung, Striebel (1965), AIAA J. 3, 1445.
+    """
+
+    def back(later, now):
+        later_mean, later_cov = later
+        mean, cov = now
+        ahead_mean, ahead_cov = model.predict(mean, cov)
+        gain = jsl.cho_solve((jnp.linalg.cholesky(ahead_cov), True), model.A @ cov).T
+        smooth_mean = mean + gain @ (later_mean - ahead_mean)
+        smooth_cov = cov + gain @ (later_cov - ahead_cov) @ gain.T
+        smooth_cov = (smooth_cov + smooth_cov.T) / 2
+        return (smooth_mean, smooth_cov), (smooth_mean, smooth_cov, later_cov @ gain.T)
+
+    last = (filtered.mean[-1], filtered.cov[-1])
+    earlier = (filtered.mean[:-1], filtered.cov[:-1])
+    _, (means, covs, neighbours) = lax.scan(back, last, earlier, reverse=True)
+    append = lambda a, b: jnp.concatenate([a, b[None]])
+    return append(means, last[0]), append(covs, last[1]), neighbours
+
+
+def sample(model: Kalman, n: int, key: Array) -> tuple[Array, Array]:
+    """n ticks drawn from the model: hidden states (n, n_hidden) and observations (n, n_observed)."""
+    first, rest, seen = jax.random.split(key, 3)
+    draw = lambda k, cov, shape: jax.random.multivariate_normal(
+        k, jnp.zeros(cov.shape[0], cov.dtype), cov, shape, dtype=cov.dtype, method="svd"
+    )
+    z0 = model.mean + draw(first, model.cov, ())
+    moves, noise = draw(rest, model.Q, (n - 1,)), draw(seen, model.R, (n,))
+
+    def move(z, w):
+        z = model.A @ z + w
+        return z, z
+
+    _, later = lax.scan(move, z0, moves)
+    zs = jnp.concatenate([z0[None], later])
+    return zs, zs @ model.C.T + noise
