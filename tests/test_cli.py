@@ -48,18 +48,6 @@ def test_list_and_help_import_no_jax(arguments):
     assert not {"jax", "numpy"} & set(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["--help"]])
-def test_list_and_help_answer_in_half_a_second(arguments):
-    def seconds():
-        began = os.times()
-        neuropil(*arguments)
-        ended = os.times()
-        return ended.children_user + ended.children_system - began[2] - began[3]
-
-    # processor time, the best of three: another process on the machine must not fail this
-    assert min(seconds() for _ in range(3)) < 0.5
-
-
 def test_list_has_every_paper(capsys):
     assert invoke(["list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
