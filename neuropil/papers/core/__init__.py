@@ -1,0 +1,1 @@
+"""Papers about the core: calculi and frameworks of dynamical systems."""
