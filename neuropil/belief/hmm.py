@@ -9,10 +9,10 @@ import jax.scipy as jsp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from neuropil.core import System, param
+from neuropil.core import Part, System, param
 
 
-class Categorical(System):
+class Categorical(Part):
     """Emission of one of S symbols: `probability` (state, symbol), rows sum to 1. Symbol -1: missing."""
 
     probability: Array = param(bounds=(0, 1), axes=("state", "symbol"))
@@ -25,7 +25,7 @@ class Categorical(System):
         return jnp.where(x < 0, 0.0, _log(self.probability)[:, jnp.maximum(x, 0)])
 
 
-class Normal(System):
+class Normal(Part):
     """Emission of a vector with independent Gaussian elements: `mean`, `sd` (state, d). NaN: missing."""
 
     mean: Array = param(axes=("state", "observed"))
@@ -38,7 +38,7 @@ class Normal(System):
         return jnp.where(seen[None], each, 0.0).sum(-1)
 
 
-class Counts(System):
+class Counts(Part):
     """Emission of independent Poisson counts: `rate` (state, unit), counts a tick. NaN: unseen."""
 
     rate: Array = param(unit="1 / tick", bounds=(0, None), axes=("state", "unit"))
@@ -63,7 +63,7 @@ class HMM(System):
 
     $$p_t(k) \propto P(x_t \mid k) \sum_j p_{t-1}(j)\, T_{jk}$$
 
-    """Log probability of every state after an observation, and that observation's log evidence."""
+    **Arguments**: `initial` (K,), `transition` T (from, to), rows that sum to 1, and `emission`, a part with
     `log_likelihood(x) -> (K,)`: `Categorical`, `Normal` or `Counts`.
 
     Input: an observation as the emission takes it. Output: `StateBelief`. State: {"log_prob",
@@ -77,7 +77,7 @@ class HMM(System):
 
     initial: Array = param(bounds=(0, 1), axes=("state",))
     transition: Array = param(bounds=(0, 1), axes=("state", "state"))
-    emission: System
+    emission: Part
 
     def __check_init__(self):
         k = self.initial.shape[0]

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax import Array, lax
 
-from neuropil.core import System, fold, param
+from neuropil.core import Part, fold, param
 
 
-class SubtractReset(eqx.Module):
+class SubtractReset(Part):
     """v <- v - threshold at a spike ("soft" reset): what lies above the threshold is kept.
 
     The gradient flows through the spike, unless `detach`.
@@ -24,7 +24,7 @@ class SubtractReset(eqx.Module):
         return v - s * threshold
 
 
-class ValueReset(System):
+class ValueReset(Part):
     """v <- `value` at a spike ("hard" reset); the gradient flows through the spike, unless `detach`."""
 
     value: Array = param(0.0, unit="mV")
@@ -35,14 +35,14 @@ class ValueReset(System):
         return v + s * (self.value - v)
 
 
-class NoReset(eqx.Module):
+class NoReset(Part):
     """The potential goes on as if there had been no spike."""
 
     def __call__(self, v: Array, s: Array, threshold: Array) -> Array:
         return v
 
 
-class Refractory(System):
+class Refractory(Part):
     """No spike for `period` ms after a spike, the potential held at its reset value.
 
     State: ticks left. The period is rounded to whole ticks, round(period / dt).
@@ -56,7 +56,7 @@ class Refractory(System):
         return jnp.where(s > 0, ticks, jnp.maximum(left - 1, 0))
 
 
-class Adaptation(System):
+class Adaptation(Part):
     r"""Spike-triggered adaptive threshold: $\tau_a \dot a = -a$, a <- a + `jump` at a spike, threshold + a.
 
     Source: Bellec et al. (2018), NeurIPS (adaptive LIF of the LSNN).
@@ -70,7 +70,7 @@ class Adaptation(System):
         return a * jnp.exp(-dt / self.tau)
 
 
-class Noise(System):
+class Noise(Part):
     r"""White noise current: the potential of a membrane of time constant tau gets standard deviation `sigma`.
 
     Exact for any dt: the increment is sigma sqrt(1 - e^{-2 dt / tau}) N(0, 1), so the stationary

@@ -14,7 +14,7 @@ from neuropil.core.flow import (
 )
 from neuropil.core.manage import Cols, Event, Managed, ManagedState, Rows, parameters, walk
 from neuropil.core.network import Network, NetworkState
-from neuropil.core.param import check_bounds, constrain, param, param_table, unconstrain
+from neuropil.core.param import Part, check_bounds, constrain, param, param_table, unconstrain
 from neuropil.core.path import get, get_arrays, put, put_arrays
 from neuropil.core.random import fold, named_keys
 from neuropil.core.system import SEEDS, Carry, System, Tick, advance, run, start
@@ -41,6 +41,7 @@ __all__ = [
     "Network",
     "NetworkState",
     "Parallel",
+    "Part",
     "ProbeError",
     "Residual",
     "Rows",

@@ -17,7 +17,9 @@ from neuropil.core.system import System, Tick
 
 
 class Every(System):
-    """A slow clock: the part steps at ticks 0, k, 2k, ...; in between its last output is held.
+    r"""A slow clock: the part steps at ticks 0, k, 2k, ...; in between its last output is held.
+
+    $$y_t = y_{k \lfloor t / k \rfloor}$$
 
     The part's own clock counts its own steps, of length k dt. As the slow system of a `Managed`, the
     parameter is left as it is in between.
@@ -70,6 +72,12 @@ class Every(System):
 class Trial(System):
     """A whole trial as one tick of an outer clock, so that a session or a trainer is a system too.
 
+    >>> from neuropil.core import run, start
+    >>> from neuropil.cells import LIF
+    >>> trials = Trial(LIF(2), 50, output="sum")     # spike counts of trials of 50 ticks
+    >>> run(trials, start(trials, 50.0, jr.key(0)), jnp.ones((4, 50, 2)))[1].shape
+    (4, 2)
+
     The input of an outer tick is a trial's inputs, stacked as (ticks, ...). dt of the inner system is
     the outer dt divided by `ticks`.
 
@@ -115,7 +123,7 @@ def _split(keys, n):
 
 
 class Vmapped(System):
-    """n copies of a part with parameters of their own.
+    r"""n copies of a part with parameters of their own: $y_k = f_{\theta_k}(x_k)$.
 
     `part` holds arrays with a leading axis n: make it with `Vmapped.build`. `axes` is the axis of the
     input that goes over the copies (0), or None where all copies see the same input.
@@ -167,7 +175,9 @@ class Vmapped(System):
 
 
 class Batched(System):
-    """n states with one shared parameter: a batch. Inputs are (n, ...), or (T, n, ...) in `run`.
+    r"""n states with one shared parameter: a batch, $y_k = f_\theta(x_k)$.
+
+    Inputs are (n, ...), or (T, n, ...) in `run`.
 
     Inside a `Managed` the rule sees the whole batch and may average over it (a `vmap` outside would
     give every sample weights of its own).

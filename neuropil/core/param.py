@@ -163,6 +163,13 @@ def constrain(tree: Any) -> Any:
     return _map_params(tree, _to_bound)
 
 
+class Part(eqx.Module):
+    """A piece of a System: parameters within their bounds, no step of its own (a reset, an emission)."""
+
+    def __check_init__(self):
+        check_bounds(self)
+
+
 def param_table(module: Any) -> list[tuple[str, str, str, str, str]]:
     """Rows (name, default, unit, bounds, source) for the documentation of a class or an object."""
     rows = []

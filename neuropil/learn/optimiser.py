@@ -107,7 +107,9 @@ class Gradient(System):
 
 
 class Optimiser(System):
-    """The slow half: an optax transformation that owns the model's parameters.
+    r"""The slow half: an optax transformation that owns the model's parameters.
+
+    $$\theta_{k+1} = \theta_k + \text{tx}(g_k)$$
 
     In a `Managed` it sees loss and gradient in the fast system's output and returns the new parameters.
     Where one of them, or a new parameter, is not finite it changes nothing from then on, and its state says

@@ -6,10 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from neuropil.core import Cols, Rows, System, param
+from neuropil.core import Cols, Part, Rows, System, param
 
 
-class HardBounds(System):
+class HardBounds(Part):
     """Additive changes in units of (high - low), cut off at the bounds."""
 
     low: Array = param(0.0)
@@ -24,7 +24,7 @@ class HardBounds(System):
         return jnp.minimum(amount * (self.high - self.low), w - self.low)
 
 
-class SoftBounds(System):
+class SoftBounds(Part):
     r"""Changes that fade towards the bounds: up $(high - w)^\mu$, down $(w - low)^\mu$.
 
     mu = 1 is multiplicative, between 0 and 1 the rule of Gütig et al. (2003), J. Neurosci. 23, 3697.
@@ -50,7 +50,7 @@ class SoftBounds(System):
         return self._scaled(w - self.low, amount)
 
 
-class NoBounds(eqx.Module):
+class NoBounds(Part):
     """Additive changes without limit."""
 
     def up(self, w: Array, amount: Array) -> Array:
