@@ -134,7 +134,7 @@ class Implicit(Method):
             )
             _, columns = _own_slopes(field, t, back(flat), x)
             jac = jnp.stack([jnp.stack(c, axis=-1) for c in columns], axis=-1)
-            left = jnp.eye(len(leaves)) - g * h * jac
+            left = jnp.broadcast_to(jnp.eye(len(leaves), dtype=jac.dtype), jac.shape) - g * h * jac
             solve = lambda b: jnp.linalg.solve(left, b[..., None])[..., 0]
         k1 = solve(f(t, flat))
         k2 = solve(f(t + h, flat + h * k1) - 2 * k1)
