@@ -17,6 +17,8 @@ from neuropil.cells.surrogate import (
 )
 from neuropil.learn.loop import Fit, NonFiniteError, check_data, evaluate, minibatches, train
 from neuropil.learn.optimiser import Gradient, Optimiser, learnable
+from neuropil.learn.projection import Projected, guarded_linear, project_update
+from neuropil.learn.rate_gradient import RateLIF, rate_weights, weighted_rate
 from neuropil.learn.trainer import Trainer
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "NoGradient",
     "NonFiniteError",
     "Optimiser",
+    "Projected",
+    "RateLIF",
     "Sigmoid",
     "StraightThrough",
     "SuperSpike",
@@ -36,7 +40,11 @@ __all__ = [
     "Triangle",
     "check_data",
     "evaluate",
+    "guarded_linear",
     "learnable",
     "minibatches",
+    "project_update",
+    "rate_weights",
     "train",
+    "weighted_rate",
 ]

@@ -134,9 +134,11 @@ class Continual(System):
         """The first images of each class in the order they came, class after class in turn."""
         y = stream.train.y[index]
         counts = jax.nn.one_hot(y, stream.classes, dtype=jnp.int32).sum(0)
-        before = jnp.tril(jnp.ones((stream.classes,) * 2, jnp.int32), -1) @ counts
-        turn = before + jnp.arange(self.memory)[:, None] % counts  # a small set repeats itself
-        return index[jnp.argsort(y, stable=True)[turn].ravel()]
+        before = (jnp.tril(jnp.ones((stream.classes,) * 2, jnp.int32), -1) @ counts)[None]
+        turn = (
+            jnp.arange(self.memory)[:, None] % jnp.maximum(counts, 1)[None]
+        )  # a small set repeats itself
+        return index[jnp.argsort(y, stable=True)[before + turn].ravel()]
 
     def _fresh(self, state, k, drawn) -> tuple[Array, ...]:
         """New rows before they learn: random orthonormal; where they never learn, outside the old."""

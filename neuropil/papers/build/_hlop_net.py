@@ -163,11 +163,8 @@ class Online(Bptt):
         )
         logits = s2 @ w3.T
         values = jax.vmap(lambda z: cross_entropy(z, y, share))(logits)
-        e3 = (
-            (jax.nn.softmax(logits) - jax.nn.one_hot(y, logits.shape[-1]))
-            * share[:, None]
-            / self.steps
-        )
+        wrong = jax.nn.softmax(logits) - jax.nn.one_hot(y, logits.shape[-1])[None]
+        e3 = wrong * share[None, :, None] / self.steps
         e2 = (e3 @ w3) * slope(v2 - 1)
         e1 = (e2 @ w2) * slope(v1 - 1)
         outer = lambda e, a: jnp.einsum("tbi,tbj->ij", e, a)

@@ -17,10 +17,12 @@ import jax.random as jr
 from neuropil.papers.build._hlop import Arms, Continual
 from neuropil.papers.build._hlop_figures import figures
 from neuropil.papers.build._hlop_net import RULES
-from neuropil.papers.build._hlop_score import METRICS, score
+from neuropil.papers.build._hlop_score import CITE, DIFFERS, GAPS, METRICS, score
 from neuropil.studies import Arm, Study
 from neuropil.worlds import datasets
 from neuropil.worlds.streams import permuted, standard
+
+OWN = ("rule", "hidden", "images", "batch", "rate", "test", "memory", "replay_batch", "replay_rate")
 
 
 def rows(settings: dict, pixels: int) -> list[list[int]]:
@@ -43,11 +45,11 @@ def build(*does: str):
     def make(settings: dict, stream) -> Continual:
         plan = rows(settings, stream.pixels)
         room = tuple((max(c), sum(c)) for c in zip(*plan, strict=True))
-        own = {
-            n: settings[n] for n in ("rule", "hidden", "images", "batch", "rate", "test", "memory")
-        }
-        hebb = (settings["hebb"][0] * 784 / stream.pixels, *settings["hebb"][1:])
+        # the rule's speed goes with rate x activity, and activity with the number of cells
+        wider = (784 / stream.pixels, *[800 / settings["hidden"]] * 2)
+        hebb = tuple(r * w for r, w in zip(settings["hebb"], wider, strict=True))
         new = jnp.asarray(plan) if "protect" in does else jnp.zeros((len(plan), 3), int)
+        own = {name: settings[name] for name in OWN}
         return Continual(stream, Arms.of(*does), new, room=room, hebb_rates=hebb, **own)
 
     return make
@@ -64,6 +66,8 @@ def check(settings: dict) -> None:
         )
     if len(settings["first"]) != 3 or len(settings["hebb"]) != 3:
         raise ValueError("first and hebb need three numbers each, one for every weight matrix")
+    if settings["replay_batch"] > settings["batch"]:
+        raise ValueError("replay_batch is larger than batch; make it smaller")
     used = max(settings["first"][1:]) + sum(more[: tasks - 1])
     if used > settings["hidden"]:
         raise ValueError(
@@ -71,25 +75,30 @@ def check(settings: dict) -> None:
         )
 
 
+def _arm(*does: str, role: str, about: str) -> Arm:
+    return Arm(build(*does), role, about, gaps=GAPS)
+
+
 _SMALL = dict(
     seeds=5, data="mnist", rule="bptt", tasks=10, images=20_000, hidden=200, batch=64, rate=0.1,
-    test=2000, memory=50, hebb=(0.001, 0.01, 0.01), first=(80, 50, 25),
+    test=2000, memory=50, replay_batch=50, replay_rate=0.01, hebb=(0.001, 0.01, 0.01), first=(80, 50, 25),
     grow=(70, 70, 50, 50, 50, 30, 30, 30, 10), grow_hidden=(18, 18, 12, 12, 12, 8, 8, 8, 3),
 )  # fmt: skip
 
 STUDY = Study(
     slug="hlop",
     arms={
-        "hlop": Arm(build("protect", "hebbian"), "system", "rows learnt by Hebbian plasticity"),
-        "sequential": Arm(build(), "baseline", "one task after the other, no protection"),
-        "replay": Arm(build("replay"), "baseline", "50 old images a class and task, shown again"),
-        "svd": Arm(build("protect", "exact"), "variant", "as many rows, by exact decomposition"),
-        "random": Arm(build("protect"), "control", "as many rows, random and orthonormal"),
-        "joint": Arm(build("joint"), "ceiling", "all tasks mixed, as many mini-batches"),
+        "hlop": _arm("protect", "hebbian", role="system", about="rows learnt by Hebbian plasticity"),
+        "sequential": _arm(role="baseline", about="one task after the other, no protection"),
+        "replay": _arm("replay", role="baseline", about="50 old images a class and task, shown again"),
+        "svd": _arm("protect", "exact", role="variant", about="as many rows, exact principal directions"),
+        "random": _arm("protect", role="control", about="as many rows, random and orthonormal"),
+        "joint": _arm("joint", role="ceiling", about="all tasks mixed, as many mini-batches"),
     },
     scales={
         "smoke": _SMALL | dict(seeds=1, data="digits", tasks=2, images=128, hidden=40, batch=16, test=64,
-                               first=(80, 10, 5), memory=5, grow=(70,), grow_hidden=(4,)),
+                               first=(80, 10, 5), memory=5, replay_batch=10, grow=(70,),
+                               grow_hidden=(4,)),
         "small": _SMALL,
         "paper": _SMALL | dict(images=60_000, hidden=800, test=10_000, first=(80, 200, 100),
                                grow_hidden=(70, 70, 50, 50, 50, 30, 30, 30, 10)),
@@ -102,4 +111,13 @@ STUDY = Study(
     datasets=("mnist",),
     demo="digits",
     check=check,
+    cite=CITE,
+    mechanism=(
+        "Lateral circuits learn the principal subspace of the activity before each weight matrix by"
+        " Hebbian and anti-Hebbian plasticity, dH = <H z (z - H'H z)'>, and are frozen after each task."
+        " Later weight changes use z - H'H z in place of the trace z, so old activity keeps its answer."
+    ),
+    claim="Forgets less than a quarter of what sequential training forgets, at higher accuracy",
+    differs=DIFFERS,
+    cost="small: about 45 s for each seed of hlop, 15 to 25 s for the other arms, on one core",
 )  # fmt: skip
