@@ -151,6 +151,22 @@ class Score:
             name=f"mean {self.name}",
         )
 
+    def minus(self, other: Score) -> Score:
+        """Paired difference of two scores whose draws resampled the same data in the same way (the
+        same function, settings and seed), so that what they share cancels.
+
+        >>> a = Score(0.5, draws=np.array([0.4, 0.5, 0.6]))
+        >>> a.minus(Score(0.3, draws=np.array([0.2, 0.3, 0.4])))
+        Score(score - score = 0.200 [0.200, 0.200])
+        """
+        if self.draws is None or other.draws is None or self.draws.shape != other.draws.shape:
+            raise ValueError("a paired difference needs both scores' draws, in the same number")
+        draws = self.draws - other.draws
+        tails = [50 - 50 * self.level, 50 + 50 * self.level]
+        interval = tuple(np.percentile(draws, tails, axis=0))
+        value, name = self.value - other.value, f"{self.name} - {other.name}"
+        return Score(value, interval, draws=draws, name=name, level=self.level, n=self.n)
+
     def __repr__(self):
         value = np.asarray(self.value, float)
         if value.ndim:

@@ -55,6 +55,8 @@ def test_shapes_are_checked():
         Score(np.zeros(3), (0.0, 1.0))
     with pytest.raises(ValueError, match="null must have shape"):
         Score(np.zeros(3), null=np.zeros((10, 2)))
+    with pytest.raises(ValueError, match="paired difference"):
+        Score(0.1).minus(Score(0.2))
     with pytest.raises(ValueError, match="one axis of targets"):
         Score(0.1).mean()
     with pytest.raises(ValueError, match="no target"):
