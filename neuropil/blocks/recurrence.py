@@ -25,17 +25,21 @@ def linear_scan(
     drive: Inexact[Array, "time *state"],
     start: Inexact[Array, "*state"] | None = None,
     *,
-    associative: bool = True,
+    associative: bool | None = None,
 ) -> Inexact[Array, "time *state"]:
     """All states of h_i = decay_i h_{i-1} + drive_i, from `start` (zero by default).
 
-    `associative=False` goes step by step (less memory and work, but one tick after the other).
+    `associative=True` takes all ticks at once in logarithmic depth, False goes step by step. None
+    takes the steps on a CPU (a gradient over 256 ticks: 7 ms against 20, compiled in a tenth of the
+    time) and the associative scan on an accelerator.
 
     >>> linear_scan(jnp.full(3, 0.5), jnp.ones(3)).tolist()
     [1.0, 1.5, 1.75]
     """
     if start is None:
         start = jnp.zeros_like(drive[0])
+    if associative is None:
+        associative = jax.default_backend() != "cpu"
     if not associative:
 
         def body(h, now):
@@ -99,7 +103,7 @@ class LinearRecurrence(eqx.Module):
     ) -> tuple[Array, Array]:
         """(last state, outputs), all states at once by an associative scan."""
         drive = jnp.einsum("tni,ti->tn", self.write, us)
-        h = linear_scan(self.decay, drive, start)
+        h = linear_scan(self.decay, drive, start, associative=True)
         return h[-1], jnp.einsum("ton,tn->to", self.read, h) + self._skipped(us)
 
     def phi(self) -> Inexact[Array, "time source output input"]:

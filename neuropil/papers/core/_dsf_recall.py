@@ -163,11 +163,9 @@ class Training(System):
         return flat, lambda weights: eqx.combine(restore(weights), self.fixed)
 
     def init(self, dt, key):
-        def begin(key):
-            weights = self._network()[0](jr.fold_in(key, dict(self.settings)["draw"]))
-            return {"weights": weights, "optimiser": self._optimiser().init(weights)}
-
-        return jax.jit(begin)(key)
+        # not jitted: the draws of a shape are compiled once for all arms
+        weights = self._network()[0](jr.fold_in(key, dict(self.settings)["draw"]))
+        return {"weights": weights, "optimiser": self._optimiser().init(weights)}
 
     def step(self, state, x, tick):
         s, network, optimiser = dict(self.settings), self._network()[1], self._optimiser()
@@ -184,9 +182,7 @@ class Training(System):
             return {"weights": weights, "optimiser": inner}, value
 
         state, losses = jax.lax.scan(minibatch, state, jr.split(tick.key, s["chunk"]))
-        found = {"loss": losses.mean()}
-        for name in ("validation", "test"):
-            data = getattr(self.data, name)
-            logits = jax.vmap(network(state["weights"]))(data.tokens)
-            found[name] = recall_accuracy(logits, data.targets)
-        return state, found
+        held = jax.tree.map(lambda *a: jnp.stack(a), self.data.validation, self.data.test)
+        logits = jax.lax.map(jax.vmap(network(state["weights"])), held.tokens)
+        validation, test = jax.vmap(recall_accuracy)(logits, held.targets)
+        return state, {"loss": losses.mean(), "validation": validation, "test": test}
