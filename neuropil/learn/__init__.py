@@ -15,29 +15,58 @@ from neuropil.cells.surrogate import (
     Surrogate,
     Triangle,
 )
+from neuropil.learn.learners import (
+    AsSystem,
+    Beside,
+    Descender,
+    Identity,
+    Implements,
+    Learner,
+    Series,
+    Tied,
+    Updates,
+    as_managed,
+    series,
+)
 from neuropil.learn.loop import Fit, NonFiniteError, check_data, evaluate, minibatches, train
 from neuropil.learn.optimiser import Gradient, Optimiser, learnable
 from neuropil.learn.projection import Projected, guarded_linear, project_update
 from neuropil.learn.rate_gradient import RateLIF, rate_weights, weighted_rate
 from neuropil.learn.trainer import Trainer
+from neuropil.learn.wiring_diagram import Diagram, LinearSystem, Wired, beside, box
 
 __all__ = [
     "ATan",
+    "AsSystem",
+    "Beside",
     "Boxcar",
+    "Descender",
+    "Diagram",
     "Fit",
     "Gaussian",
     "Gradient",
+    "Identity",
+    "Implements",
+    "Learner",
+    "LinearSystem",
     "NoGradient",
     "NonFiniteError",
     "Optimiser",
     "Projected",
     "RateLIF",
+    "Series",
     "Sigmoid",
     "StraightThrough",
     "SuperSpike",
     "Surrogate",
+    "Tied",
     "Trainer",
     "Triangle",
+    "Updates",
+    "Wired",
+    "as_managed",
+    "beside",
+    "box",
     "check_data",
     "evaluate",
     "guarded_linear",
@@ -45,6 +74,7 @@ __all__ = [
     "minibatches",
     "project_update",
     "rate_weights",
+    "series",
     "train",
     "weighted_rate",
 ]
