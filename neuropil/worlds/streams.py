@@ -199,15 +199,21 @@ class Stream(eqx.Module):
 
 
 def permuted(
-    images: Images, tasks: int, key: Key[Array, ""], *, normal: Normal, keep_first: bool = False
+    images: Images,
+    tasks: int,
+    key: Key[Array, ""] | None,
+    *,
+    normal: Normal,
+    keep_first: bool = False,
 ) -> Stream:
     """Each task shuffles the pixels in its own way; labels stay. With `keep_first` task 0 is the
-    set as it is.
+    set as it is. Without a key (None) nothing is shuffled until `reseed`.
 
     Source: Goodfellow et al. (2013) arXiv:1312.6211; Kirkpatrick et al. (2017) PNAS 114:3521.
     """
-    blank = jnp.zeros((_tasks(tasks), images.train_x[0].size), int)
-    return _of_images(images, Permuted(blank, keep_first).draw(key), normal, False)
+    pixels = images.train_x[0].size
+    plan = Permuted(jnp.tile(jnp.arange(pixels), (_tasks(tasks), 1)), keep_first)
+    return _of_images(images, plan if key is None else plan.draw(key), normal, False)
 
 
 def split(

@@ -288,6 +288,8 @@ def test_scores_leave_out_what_an_arm_does_not_have(smoke):
         ({"hidden": 100}, "do not fit"),
         ({"batch": 32}, "batch"),
         ({"first": (80, 50)}, "three"),
+        ({"grow": (100,) * 9}, "do not fit 784"),
+        ({"images": 0}, "at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change, says):

@@ -12,10 +12,8 @@ trained on one task after the other without protection, and its accuracy is high
 """
 
 import jax.numpy as jnp
-import jax.random as jr
 
 from neuropil.papers.build._hlop import Arms, Continual
-from neuropil.papers.build._hlop_figures import figures
 from neuropil.papers.build._hlop_net import RULES
 from neuropil.papers.build._hlop_score import CITE, DIFFERS, GAPS, METRICS, score
 from neuropil.studies import Arm, Study
@@ -36,13 +34,17 @@ def rows(settings: dict, pixels: int) -> list[list[int]]:
 def load(settings: dict):
     """The stream of permuted tasks (each seed draws its own permutations)."""
     images = datasets.load(settings["data"])
-    return permuted(images, settings["tasks"], jr.key(0), normal=standard(images))
+    return permuted(images, settings["tasks"], None, normal=standard(images))
 
 
 def build(*does: str):
     """An arm that does these things (the flags of `Arms`)."""
 
     def make(settings: dict, stream) -> Continual:
+        if settings["batch"] > stream.train.least:
+            raise ValueError(
+                f"batch = {settings['batch']}, but there are {stream.train.least} images"
+            )
         plan = rows(settings, stream.pixels)
         room = tuple((max(c), sum(c)) for c in zip(*plan, strict=True))
         # the rule's speed goes with rate x activity, and activity with the number of cells
@@ -58,6 +60,9 @@ def build(*does: str):
 def check(settings: dict) -> None:
     """ValueError for settings that make no sense together."""
     tasks, grow, more = settings["tasks"], settings["grow"], settings["grow_hidden"]
+    for name in ("images", "hidden", "batch", "test", "memory", "replay_batch"):
+        if settings[name] < 1:
+            raise ValueError(f"{name} = {settings[name]}; it must be at least 1")
     if settings["rule"] not in RULES:
         raise ValueError(f"rule = {settings['rule']!r}; write one of {', '.join(RULES)}")
     if tasks < 2 or not len(grow) == len(more) >= tasks - 1:
@@ -68,11 +73,20 @@ def check(settings: dict) -> None:
         raise ValueError("first and hebb need three numbers each, one for every weight matrix")
     if settings["replay_batch"] > settings["batch"]:
         raise ValueError("replay_batch is larger than batch; make it smaller")
-    used = max(settings["first"][1:]) + sum(more[: tasks - 1])
-    if used > settings["hidden"]:
-        raise ValueError(
-            f"{used} rows do not fit {settings['hidden']} hidden cells; fewer in grow_hidden"
-        )
+    image, *cells = settings["first"]
+    for used, room, name in (
+        (image + sum(grow[: tasks - 1]), 784, "grow"),
+        (max(cells) + sum(more[: tasks - 1]), settings["hidden"], "grow_hidden"),
+    ):
+        if used > room:
+            raise ValueError(f"{used} rows do not fit {room} cells; use fewer in first or {name}")
+
+
+def figures(results) -> dict:
+    """Figures by name; matplotlib is imported only here."""
+    from neuropil.papers.build import _hlop_figures
+
+    return _hlop_figures.figures(results)
 
 
 def _arm(*does: str, role: str, about: str) -> Arm:
