@@ -1,6 +1,6 @@
 """One small construction or more of every public System. A System without one fails the suite.
 
-To add a part: write an `Example` here whose `of` names its class. `make(key)` builds it small; `xs(key)`
+To add a part: write an `Example` here whose `of` names its class. `make(key)` builds it small; `xs()`
 gives `TICKS` inputs, stacked over time (or None).
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 
 from neuropil import belief, blocks, cells, core, learn, plasticity, synapses, wiring
@@ -27,18 +28,23 @@ class Example:
     """`of`: the classes it stands for; `no_gradient`: why a gradient is not asked for, where it is not."""
 
     make: Callable[[Any], core.System]
-    xs: Callable[[Any], Any]
+    xs: Callable[[], Any]
     of: tuple[type, ...]
     dt: float = 1.0
     no_gradient: str = ""
 
 
-def normal(*shape: int) -> Callable:
-    """Normal inputs of a shape, at every tick."""
-    return lambda key: jr.normal(key, (TICKS, *shape))
+def normal(*shape: int, scale: float = 1.0) -> Callable:
+    """Normal inputs of a shape, at every tick (from NumPy: nothing is compiled for them)."""
+    return lambda: in_precision(scale * np.random.default_rng(0).standard_normal((TICKS, *shape)))
 
 
-def nothing(key) -> None:
+def in_precision(x) -> np.ndarray:
+    """In the floating-point type of the test."""
+    return np.asarray(x, jnp.result_type(float))
+
+
+def nothing() -> None:
     """No input."""
 
 
@@ -99,9 +105,32 @@ def _all_parts(key):
     )
 
 
+def _affine(w, a):
+    return jnp.tanh(w @ a)
+
+
+def _learner(key):
+    a, b = jr.split(key)
+    layer = lambda k, m, n: learn.Descender(_affine, jr.normal(k, (m, n)), 0.1, "target")
+    return layer(a, 4, 3) >> layer(b, 2, 4)
+
+
+def _pairs():
+    """Inputs (3,) and targets (2,) of a learner."""
+    return normal(3)(), normal(2)()
+
+
+def _wired(key):
+    one = learn.LinearSystem(0.5 * jnp.eye(1), jnp.ones((1, 1)), jnp.ones((1, 1)))
+    inner = 0.3 * jr.normal(key, (2, 2))
+    return learn.Wired(
+        learn.beside(one, one), learn.Diagram(inner, jnp.ones((2, 1)), jnp.ones((1, 2)))
+    )
+
+
 def spikes(n: int) -> Callable:
     """Spikes (0.0 or 1.0) of n cells, half of them at every tick."""
-    return lambda key: jr.bernoulli(key, 0.5, (TICKS, n)).astype(jnp.result_type(float))
+    return lambda: in_precision(np.random.default_rng(0).random((TICKS, n)) < 0.5)
 
 
 def _stdp(**more):
@@ -115,7 +144,7 @@ def _stdp(**more):
 
 EXAMPLES: dict[str, Example] = {
     # cells
-    "lif": Example(lambda k: cells.LIF(3, tau=5.0), lambda k: 3 * normal(3)(k), (cells.LIF,)),
+    "lif": Example(lambda k: cells.LIF(3, tau=5.0), normal(3, scale=3.0), (cells.LIF,)),
     "lif of all parts": Example(_all_parts, normal(3), (cells.LIF,)),
     "lif without input": Example(
         lambda k: cells.LIF(3, v_rest=2.0, reset=cells.ValueReset(0.5)), nothing, (cells.LIF,)
@@ -160,7 +189,7 @@ EXAMPLES: dict[str, Example] = {
         normal(3),
         (core.Feedback,),
     ),
-    "network": Example(_lif_network, lambda k: {"E": jr.normal(k, (TICKS, 3))}, (core.Network,)),
+    "network": Example(_lif_network, lambda: {"E": normal(3)()}, (core.Network,)),
     "every": Example(lambda k: core.Every(cells.Rate(3), 2), normal(3), (core.Every,)),
     "trial": Example(
         lambda k: core.Trial(cells.Rate(3), 4, keep=("",), output="last"),
@@ -243,5 +272,15 @@ EXAMPLES: dict[str, Example] = {
     "projected": Example(
         _managed(lambda: Projected(Hebb(), jnp.eye(3)[:1])), normal(3), (Projected,)
     ),
+    "learner": Example(lambda k: learn.AsSystem(_learner(k)), _pairs, (learn.AsSystem,)),
+    "learner, nested": Example(
+        lambda k: learn.as_managed(_learner(k)), _pairs, (learn.Implements, learn.Updates)
+    ),
+    "linear system": Example(
+        lambda k: learn.LinearSystem(0.5 * jnp.eye(2), jr.normal(k, (2, 3)), jnp.ones((1, 2))),
+        normal(3),
+        (learn.LinearSystem,),
+    ),
+    "wired": Example(_wired, normal(1), (learn.Wired,)),
     "trainer": Example(_trainer, normal(5, 3), (learn.Trainer, learn.Gradient, learn.Optimiser)),
 }

@@ -4,6 +4,7 @@ What is compiled is kept to three small functions an example: alone, under vmap,
 """
 
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -47,10 +48,15 @@ def public_systems():
 
 
 def make(name):
-    """(example, part, inputs, carry before the first tick)."""
+    """(example, part, inputs, carry before the first tick) in the precision of the test."""
+    return _make(name, jax.config.jax_enable_x64)
+
+
+@functools.cache
+def _make(name, double):
     example = EXAMPLES[name]
-    part, xs = example.make(jr.key(1)), example.xs(jr.key(2))
-    return example, part, xs, start(part, example.dt, jr.key(3))
+    part = example.make(jr.key(1))
+    return example, part, example.xs(), start(part, example.dt, jr.key(3))
 
 
 def one_tick(xs):
@@ -65,7 +71,7 @@ def close(a, b, bound, what):
         message = f"{what}{jax.tree_util.keystr(path)}"
         assert p.shape == q.shape, message
         assert p.dtype == q.dtype, message
-        if jnp.issubdtype(p.dtype, jax.dtypes.prng_key):
+        if is_key(p):
             p, q = jr.key_data(p), jr.key_data(q)
         p, q = np.asarray(p), np.asarray(q)
         largest = np.abs(q[np.isfinite(q)]).max(initial=0)  # some states begin at infinity
@@ -132,11 +138,13 @@ def jitted(f):
 @each
 def test_unroll_vmap_remat_resume_and_gradient(name, x64):
     """`unroll` is the scan of `step`, from rest and in mid-run, under `vmap` and remat, saved or not."""
-    example, part, xs, _ = make(name)
-    seeds = jr.split(jr.key(4), 2)
-    carries = jax.vmap(lambda k: start(part, example.dt, k), out_axes=SEEDS)(seeds)
+    example, part, xs, first = make(name)
+    carries = [first, start(part, example.dt, jr.key(4))]
+    stacked = jax.tree.map(stack, *carries)
+    stacked = Carry(first.i, first.dt, stacked.key, stacked.state)
     output = probe(part, one_tick(xs), dt=example.dt)["output"]
-    weights = [jr.normal(jr.key(5), (TICKS, *a.shape)) for a in _inexact(output)]
+    rng = np.random.default_rng(5)
+    weights = [rng.standard_normal((TICKS, *a.shape)) for a in _inexact(output)]
 
     @jitted
     def alone(part, carry, xs):
@@ -163,12 +171,11 @@ def test_unroll_vmap_remat_resume_and_gradient(name, x64):
     half = jitted(lambda part, carry, xs: run(part, carry, xs, n=HALF))
     head, tail = (jax.tree.map(lambda a, s=s: a[s], xs) for s in (slice(HALF), slice(HALF, None)))
     bound = getattr(part, "unroll_bound", 1e-10)
-    both = together(part, carries, xs)
-    for k in (0, 1):
-        carry = one_of(carries, k)
+    both = jax.tree.map(keys_or_numpy, together(part, stacked, xs))
+    for k, carry in enumerate(carries):
         scanned, whole, plain, remat = alone(part, carry, xs)
         close(whole, scanned, bound, "unroll from rest")
-        close(one_of(both[0], k).state, scanned[0], bound, "vmap, state")
+        close(jax.tree.map(lambda a, k=k: a[k], both[0].state), scanned[0], bound, "vmap, state")
         close(jax.tree.map(lambda a, k=k: a[k], both[1]), scanned[1], bound, "vmap, output")
         assert all(np.isfinite(y).all() for y in _inexact(whole[1])), "an output is not finite"
         if not example.no_gradient:
@@ -184,10 +191,16 @@ def test_unroll_vmap_remat_resume_and_gradient(name, x64):
     assert int(end.i) == TICKS
 
 
-def one_of(carries, k):
-    """The k-th of several carries with one clock."""
-    state = jax.tree.map(lambda a: a[k], carries.state)
-    return Carry(carries.i, carries.dt, carries.key[k], state)
+def is_key(a):
+    return jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
+
+
+def stack(a, b):
+    return jnp.stack([a, b]) if is_key(a) else np.stack([a, b])
+
+
+def keys_or_numpy(a):
+    return a if is_key(a) else np.asarray(a)
 
 
 def _inexact(ys):
@@ -197,7 +210,7 @@ def _inexact(ys):
 def through_bytes(tree):
     """The tree written to a file in memory and read back."""
     leaves, shape = jax.tree.flatten(tree)
-    file, is_key = io.BytesIO(), lambda a: jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
+    file = io.BytesIO()
     np.savez(file, *[jr.key_data(a) if is_key(a) else a for a in leaves])
     file.seek(0)
     stored = np.load(file)
@@ -234,11 +247,11 @@ def test_parameters_are_declared_and_nonsense_is_refused(name):
             if "tau" in field or field in ("period", "delay"):
                 assert meta["unit"] == "ms", field
                 assert meta["bounds"][0] is not None, field
-            refused(part, field, jnp.full_like(value, jnp.nan))
+            refused(part, field, np.full_like(value, jnp.nan))
             if meta["bounds"][0] is not None:
-                refused(part, field, jnp.full_like(value, meta["bounds"][0] - 1))
+                refused(part, field, np.full_like(value, meta["bounds"][0] - 1))
             if meta["bounds"][1] is not None:
-                refused(part, field, jnp.full_like(value, meta["bounds"][1] + 1))
+                refused(part, field, np.full_like(value, meta["bounds"][1] + 1))
 
 
 EXEMPT = {"rows"}  # of Projected: a subspace, held and never learned
