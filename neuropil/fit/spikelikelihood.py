@@ -99,12 +99,14 @@ def batched(model, windows, behaviour=None, frames=None, *, key=None) -> Outputs
 
 def _ordered(id_logits, time_logits, last_id, last_bin, tokens, repeats):
     """log P(unit, bin) over (.., bins, units) and log P(EOS) of what may follow (module equation)."""
-    n, unit = tokens.units, jnp.arange(tokens.units)
+    n = tokens.units
     p = jax.nn.log_softmax(
         jnp.concatenate([id_logits[..., :n], id_logits[..., tokens.eos, None]], axis=-1), axis=-1
     )
     q = jax.nn.log_softmax(time_logits[..., : tokens.bins], axis=-1)
-    t, b, u = jnp.arange(tokens.bins)[:, None], last_bin[..., None, None], last_id[..., None, None]
+    b, u = last_bin[..., None, None], last_id[..., None, None]
+    t, unit = (jax.lax.broadcasted_iota(int, (1,) * last_id.ndim + (tokens.bins, n), last_id.ndim + a)
+               for a in (0, 1))  # fmt: skip
     allowed = (t > b) | ((t == b) & ((unit >= u) if repeats else (unit > u)))
     pair = jnp.where(allowed, q[..., :, None] + p[..., None, :n], NEVER)
     z = jax.nn.logsumexp(pair.reshape(*pair.shape[:-2], -1), axis=-1)
@@ -216,7 +218,7 @@ def attention_mass(
     `stacks`: "history" looks at the past state; "encoder" and "decoder" at earlier spikes of the
     current state. Layers and heads are averaged. Use outputs made without dropout.
     """
-    hot = lambda ids: (ids[..., None] == jnp.arange(tokens.units)).astype(float)
+    hot = lambda ids: jax.nn.one_hot(jnp.where(ids < tokens.units, ids, -1), tokens.units)
     predicted = hot(windows.ids[..., 1:])
     mass = count = jnp.zeros((tokens.units, tokens.units))
     for stack in stacks:

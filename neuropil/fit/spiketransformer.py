@@ -48,7 +48,7 @@ def dropout(x: Array, rate: float, seed: UInt[Array, ""] | None) -> Array:
 def sinusoid(value: Array, width: int) -> Float[Array, "*value width"]:
     """sin and cos of value * exp(-2 i ln(1e4) / width), interleaved: a code of continuous time."""
     rate = jnp.exp(jnp.arange(0, width, 2) * (-math.log(1e4) / width))
-    angle = jnp.asarray(value, rate.dtype)[..., None] * rate
+    angle = jnp.multiply.outer(jnp.asarray(value, rate.dtype), rate)
     return jnp.stack([jnp.sin(angle), jnp.cos(angle)], axis=-1).reshape(*angle.shape[:-1], width)
 
 
@@ -64,7 +64,7 @@ class Linear(eqx.Module):
 
     def __call__(self, x):
         y = x @ self.weight
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else y + jnp.broadcast_to(self.bias, y.shape)
 
 
 class Norm(eqx.Module):
@@ -79,7 +79,8 @@ class Norm(eqx.Module):
     def __call__(self, x):
         centred = x - jnp.mean(x, axis=-1, keepdims=True)
         spread = jnp.mean(centred**2, axis=-1, keepdims=True)
-        return centred * jax.lax.rsqrt(spread + 1e-5) * self.gain + self.shift
+        gain, shift = (jnp.broadcast_to(a, x.shape) for a in (self.gain, self.shift))
+        return centred * jax.lax.rsqrt(spread + 1e-5) * gain + shift
 
 
 class Attention(eqx.Module):
@@ -117,13 +118,14 @@ class Attention(eqx.Module):
             score = jnp.einsum("thd,shd->hts", q, self.key(source).reshape(-1, heads, dim))
         score = score / math.sqrt(dim)
         if mask is not None:
-            score = jnp.where(mask, score, -jnp.inf)
+            score = jnp.where(mask[None], score, -jnp.inf)
         attention = jax.nn.softmax(score, axis=-1)
         a = dropout(attention, rate, weight)
         if few:
             wv = self.value.weight.reshape(-1, heads, dim)
             mixed = jnp.einsum("the,ehd->thd", jnp.einsum("hts,se->the", a, source), wv)
-            mixed = mixed + jnp.sum(a, axis=-1).T[..., None] * self.value.bias.reshape(heads, dim)
+            bias = self.value.bias.reshape(1, heads, dim)
+            mixed = mixed + jnp.sum(a, axis=-1).T[..., None] * bias
         else:
             mixed = jnp.einsum("hts,shd->thd", a, self.value(source).reshape(-1, heads, dim))
         return dropout(self.out(mixed.reshape(x.shape)), rate, residual), attention

@@ -18,13 +18,15 @@ from neuropil.compare.connectivity import direction, edges
 from neuropil.core import System, start
 from neuropil.core.random import fold
 from neuropil.fit.glm import GLM
-from neuropil.fit.spiketransformer import Behaviour, SpikeTransformer
+from neuropil.fit.spiketransformer import Behaviour
 from neuropil.fit.tokens import SpikeTokens, Windows
 from neuropil.papers.fit import _neuroformer_train as training
 from neuropil.stats.likelihood import log_probability
 from neuropil.worlds.circuits import HUBS, Circuit, hub_circuit, kinds
 
 UNITS = 30
+WIRING = ("auroc", "auroc_within_hub", "direction")
+MAPS = {"map": (UNITS, UNITS)}
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,17 @@ class Rates(System):
 
     settings: dict = eqx.field(static=True)
 
+    @property
+    def puts(self) -> dict[str, tuple]:
+        return {"bits": ()}
+
     def init(self, dt, key):
         return key
 
     def step(self, state, x, tick):
         made = experiment(self.settings, state)
         flat = np.broadcast_to(made.spikes[made.blocks["train"]].mean(0), made.rates.shape)
-        return state, {"bits": np.float64(made.gain_of(flat[made.blocks["test"]]))}
+        return state, {"bits": made.gain_of(flat[made.blocks["test"]])}
 
 
 class Truth(Rates):
@@ -107,12 +113,16 @@ class Truth(Rates):
 
     def step(self, state, x, tick):
         made = experiment(self.settings, state)
-        return state, {"bits": np.float64(made.gain_of(made.rates[made.blocks["test"]]))}
+        return state, {"bits": made.gain_of(made.rates[made.blocks["test"]])}
 
 
 class Cooccurrence(Rates):
     """What attention that is the same everywhere would show: spikes of j in the past of spikes of
     i, over the product of their numbers. The control for rates and for plain correlation."""
+
+    @property
+    def puts(self):
+        return dict.fromkeys(WIRING, ()) | MAPS | {"adjacency": (UNITS, UNITS)}
 
     def step(self, state, x, tick):
         made, past = experiment(self.settings, state), int(self.settings["past"])
@@ -120,7 +130,8 @@ class Cooccurrence(Rates):
         where = np.arange(made.blocks["test"].start, made.blocks["test"].stop)
         count = made.spikes[where].T.astype(float) @ (before[where] - before[where - past])
         scores = per_spike(count, count)
-        return state, {**wiring(scores, made), "map": scores}
+        truth = made.circuit.adjacency()
+        return state, {**wiring(scores, made), "map": scores, "adjacency": truth}
 
 
 class CoupledGLM(Rates):
@@ -129,6 +140,11 @@ class CoupledGLM(Rates):
 
     conjunctions: bool = eqx.field(static=True, default=False)
     family: str = eqx.field(static=True, default="bernoulli")
+
+    @property
+    def puts(self):
+        edges = {} if self.conjunctions else dict.fromkeys(WIRING, ()) | MAPS
+        return {"bits": ()} | edges
 
     def step(self, state, x, tick):
         made = experiment(self.settings, state)
@@ -142,7 +158,7 @@ class CoupledGLM(Rates):
         rates = np.asarray(fitted.predict(made.spikes, extra))[made.blocks["test"]]
         if self.family == "poisson":  # of a bin that can hold one spike: P(at least one)
             rates = -np.expm1(-rates)
-        found = {"bits": np.float64(made.gain_of(rates))}
+        found = {"bits": made.gain_of(rates)}
         if not self.conjunctions:
             # excitatory by what is known of the circuit, so the largest weight, not its size
             scores = np.asarray(fitted.coupling("max"))
@@ -174,9 +190,9 @@ def wiring(scores, made):
     hubs, rest = np.flatnonzero(kinds() == HUBS), np.flatnonzero(kinds() != HUBS)
     column = [_auroc(scores[rest, h], a[rest, h]) for h in hubs]
     return {
-        "auroc": np.float64(edges(scores, a, permutations=0).value),
+        "auroc": edges(scores, a, permutations=0).value,
         "auroc_within_hub": np.float64(np.nanmean(column)),
-        "direction": np.float64(direction(scores, a).value),
+        "direction": direction(scores, a).value,
     }
 
 
@@ -197,6 +213,11 @@ class Tokens(System):
     settings: dict = eqx.field(static=True)
     shuffled: bool = eqx.field(static=True, default=False)
 
+    @property
+    def puts(self):
+        numbers = ("loss", "validation", "bits", "bits_raw", *WIRING)
+        return dict.fromkeys(numbers, ()) | MAPS
+
     def windows(self, key):
         """Vocabulary, all windows, their rows by block, and the behaviour of each."""
         s = self.settings
@@ -211,8 +232,19 @@ class Tokens(System):
         return vocabulary, w, index, {"z": z}
 
     def trainer(self, vocabulary, key=None):
-        """The trainer with the seed's first weights (without key: their place only)."""
-        return _trainer(vocabulary, key, tuple(sorted(self.settings.items())))
+        """The trainer with the seed's first weights (without key: only a place for them)."""
+        s, z = self.settings, (Behaviour("z", attend=True),)
+        sizes = (int(s[k]) for k in ("width", "heads", "state", "history"))
+        spec = training.Spec(vocabulary, *sizes, z, float(s["dropout"]), float(s["scale"]))
+        passes = max(1, int(s["train_bins"]) // int(s["bins"]) // int(s["batch"]))
+        return training.trainer(
+            training.fresh(spec, key),
+            float(s["learning_rate"]),
+            float(s["decay"]),
+            int(s["epochs"]) * passes,
+            int(s["patience"]),
+            align=float(s["align"]),
+        )
 
     def init(self, dt, key):
         trainer = self.trainer(self.windows(key)[0], fold(key, "weights"))
@@ -228,16 +260,16 @@ class Tokens(System):
         score = lambda block, best: training.judge_all(
             trainer.model(carry, best=best), windows, index[block], lengths, attend
         )
-        found = {"loss": np.float64(loss), "validation": np.float64(np.nan)}
+        found = {"loss": loss, "validation": np.nan}
         if not trainer.stopped(carry):
             found["validation"] = np.mean(score("validation", False)["ordered"])
             carry = trainer.judged(carry, jnp.asarray(-found["validation"], jnp.float32))
-        found |= dict.fromkeys(("bits", "bits_raw", *WIRING), np.float64(np.nan))
+        found |= dict.fromkeys(("bits", "bits_raw", *WIRING), np.nan)
         found["map"] = np.full((UNITS, UNITS), np.nan)
         if int(tick.i) == int(s["epochs"]) - 1:
             made, test = experiment(s, state["key"]), score("test", True)
-            found["bits"] = np.float64(made.gain(test["ordered"].sum()))
-            found["bits_raw"] = np.float64(made.gain(test["raw"].sum()))
+            found["bits"] = made.gain(test["ordered"].sum())
+            found["bits_raw"] = made.gain(test["raw"].sum())
             found["map"] = per_spike(test["mass"], test["count"])
             found |= wiring(found["map"], made)
         return {**state, "trainer": carry}, found
@@ -261,32 +293,5 @@ class Tokens(System):
         return tuple(groups)
 
 
-WIRING = ("auroc", "auroc_within_hub", "direction")
-
-
 def _rng(key, name):
     return np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))
-
-
-@lru_cache(maxsize=4)
-def _template(vocabulary, settings):
-    return _trainer(vocabulary, jr.key(0), settings)
-
-
-def _trainer(vocabulary, key, settings):
-    if key is None:
-        return _template(vocabulary, settings)
-    s = dict(settings)
-    model = SpikeTransformer(
-        vocabulary,
-        key=key,
-        width=int(s["width"]),
-        heads=int(s["heads"]),
-        layers={"state": int(s["state"]), "history": int(s["history"])},
-        behaviours=(Behaviour("z", attend=True),),
-        rate=float(s["dropout"]),
-        scale=float(s["scale"]),
-    )
-    steps = int(s["epochs"]) * max(1, int(s["train_bins"]) // int(s["bins"]) // int(s["batch"]))
-    wanted = (float(s["learning_rate"]), float(s["decay"]), steps, int(s["patience"]))
-    return training.trainer(model, *wanted, align=float(s["align"]))

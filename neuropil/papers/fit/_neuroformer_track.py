@@ -18,7 +18,7 @@ import numpy as np
 from neuropil.core import System, start
 from neuropil.core.random import fold
 from neuropil.fit.decode import BayesDecoder, RidgeDecoder
-from neuropil.fit.spiketransformer import Behaviour, SpikeTransformer
+from neuropil.fit.spiketransformer import Behaviour
 from neuropil.fit.tokens import SpikeTokens, Windows
 from neuropil.papers.fit import _neuroformer_train as training
 
@@ -137,7 +137,7 @@ def _errors(track, settings, key, decode):
     at, found = task(track, settings, key), {}
     for share, rows in at.labelled.items():
         said = np.clip(decode(at, rows), 0, 1)
-        found[f"error_{share}"] = np.mean(np.abs(said - at.target[at.test]))
+        found[f"error_{share}"] = float(np.mean(np.abs(said - at.target[at.test])))
     return found
 
 
@@ -147,6 +147,10 @@ class Decoder(System):
     track: Track = eqx.field(static=True)
     settings: dict = eqx.field(static=True)
     how: str = eqx.field(static=True)
+
+    @property
+    def puts(self):
+        return {f"error_{share}": () for share in self.settings["shares"]}
 
     def init(self, dt, key):
         return key
@@ -200,13 +204,17 @@ class Transformer(System):
     """The spike transformer: `pretraining` passes over the free windows without labels, then for
     each share of labels a fresh fine-tuning of all weights from there; `scratch` skips the first.
 
-    One tick is one pass of pretraining or all of one share. State: {"key", "trainer", "model"}.
+    One tick is one pass of pretraining or all of one share. State: {"key", "trainer", "theta"}.
     """
 
     track: Track = eqx.field(static=True)
     settings: dict = eqx.field(static=True)
     scratch: bool = eqx.field(static=True, default=False)
     shuffled: bool = eqx.field(static=True, default=False)
+
+    @property
+    def puts(self):
+        return {"pretraining_loss": ()} | {f"error_{p}": () for p in self.settings["shares"]}
 
     @property
     def passes(self) -> int:
@@ -229,16 +237,15 @@ class Transformer(System):
 
     def init(self, dt, key):
         vocabulary = self.windows(key)[1]
-        model = _model(vocabulary, fold(key, "weights"), self.settings)
-        trainer = _trainer(model, self.settings, tuning=False)
+        model = training.fresh(_spec(vocabulary, self.settings), fold(key, "weights"))
+        trainer = _trainer(model, self.settings)
         carry = start(trainer, 1.0, fold(key, "pretraining"))
-        return {"key": key, "trainer": carry, "model": trainer.inner.fast.learned}
+        return {"key": key, "trainer": carry, "theta": jnp.array(model.theta)}
 
     def step(self, state, x, tick):
         at, vocabulary, windows = self.windows(state["key"])
-        blank = _model(vocabulary, jr.key(0), self.settings)
-        names = [f"error_{p}" for p in at.labelled]
-        found = dict.fromkeys(("pretraining_loss", *names), np.float64(np.nan))
+        blank = training.fresh(_spec(vocabulary, self.settings))
+        found = dict.fromkeys(self.puts, np.nan)
         now = int(tick.i)
         if now < self.passes:
             state, found["pretraining_loss"] = self.pretrain(state, at, windows, blank, tick)
@@ -249,7 +256,8 @@ class Transformer(System):
 
     def pretrain(self, state, at, windows, blank, tick):
         """One pass over windows without labels, judged by the likelihood of the validation block."""
-        s, trainer = self.settings, _trainer(blank, self.settings, tuning=False)
+        s = self.settings
+        trainer = _trainer(blank, s)
         rng = np.random.default_rng(np.asarray(jr.key_data(fold(tick.key, "order"))))
         order = training.deal(rng, at.free, int(s["track_steps"]), int(s["track_batch"]))
         seen = windows
@@ -258,19 +266,23 @@ class Transformer(System):
             other[at.free] = rng.permutation(at.free)
             seen = Windows(windows.ids, windows.times, windows.past_ids[other],
                            windows.past_times[other])  # fmt: skip
-        groups = (training.group(seen, order, windows.ids.shape[1]),)
+        unknown = {"position": np.full(at.target.shape, np.nan, np.float32)}
+        groups = (training.group(seen, order, windows.ids.shape[1], predict=unknown),)
         carry, loss = training.train(trainer, state["trainer"], groups)
         if not trainer.stopped(carry):
             score = self.judge(trainer.model(carry), windows, at.validation)["ordered"]
             carry = trainer.judged(carry, jnp.asarray(-np.mean(score), jnp.float32))
-        return {**state, "trainer": carry, "model": carry.state["best"]}, np.float64(loss)
+        return {
+            **state,
+            "trainer": carry,
+            "theta": trainer.model(carry, best=True).theta,
+        }, loss
 
     def tune(self, state, at, windows, blank, rows, tick):
         """Fine-tune all weights on labelled windows; error on the test block of the pass that was
         best on the validation block."""
         s = self.settings
-        model = eqx.combine(state["model"], eqx.filter(blank, eqx.is_inexact_array, inverse=True))
-        trainer = _trainer(model, s, tuning=True)
+        trainer = _trainer(training.Flat(state["theta"], blank.spec), s)
         carry = start(trainer, 1.0, fold(tick.key, "tuning"))
         rng = np.random.default_rng(np.asarray(jr.key_data(fold(tick.key, "order"))))
         target = {"position": _scaled(at.target)}
@@ -278,12 +290,12 @@ class Transformer(System):
             np.abs(_unscaled(self.judge(model, windows, rows)["said.position"]) - at.target[rows])
         )
         for _ in range(int(s["tune_passes"])):
-            order = training.deal(rng, rows, int(s["tune_steps"]), int(s["tune_batch"]))
+            order = training.deal(rng, rows, int(s["track_steps"]), int(s["track_batch"]))
             groups = (training.group(windows, order, windows.ids.shape[1], predict=target),)
             carry, _ = training.train(trainer, carry, groups)
             held = error(trainer.model(carry), at.validation)
             carry = trainer.judged(carry, jnp.asarray(held, jnp.float32))
-        return np.float64(error(trainer.model(carry, best=True), at.test))
+        return error(trainer.model(carry, best=True), at.test)
 
     def judge(self, model, windows, rows):
         length = windows.ids.shape[1]
@@ -298,24 +310,12 @@ def _unscaled(said):
     return np.clip(0.3 * said + 0.5, 0, 1)
 
 
-def _model(vocabulary, key, s):
-    return SpikeTransformer(
-        vocabulary,
-        key=key,
-        width=int(s["track_width"]),
-        heads=int(s["heads"]),
-        layers={"state": int(s["state"]), "history": int(s["history"])},
-        behaviours=(Behaviour("position", predict=True),),
-        rate=float(s["track_dropout"]),
-        scale=float(s["scale"]),
-    )
+def _spec(vocabulary, s):
+    sizes = (int(s[k]) for k in ("track_width", "heads", "state", "history"))
+    place = (Behaviour("position", predict=True),)
+    return training.Spec(vocabulary, *sizes, place, float(s["track_dropout"]), float(s["scale"]))
 
 
-def _trainer(model, s, *, tuning):
-    if tuning:
-        steps, rate = int(s["tune_passes"]) * int(s["tune_steps"]), float(s["tune_rate"])
-        patience, spikes = int(s["tune_passes"]), float(s["tune_spikes"])
-    else:
-        steps, rate = int(s["pretraining"]) * int(s["track_steps"]), float(s["track_rate"])
-        patience, spikes = max(1, int(s["pretraining"])), 1.0
-    return training.trainer(model, rate, float(s["decay"]), steps, patience, spikes=spikes)
+def _trainer(model, s):
+    patience = max(int(s["tune_passes"]), int(s["pretraining"]), 1)  # never stops, keeps the best
+    return training.trainer(model, float(s["track_rate"]), float(s["decay"]), 0, patience)
