@@ -121,9 +121,9 @@ def beside_v4(network: Chain, images: np.ndarray, responses: np.ndarray, scale: 
     seen = record(network, shown, dt=1.0, key=jr.key(seed), path="output.cortex", batch=n)
     counts = seen.to_numpy().sum(1).reshape(repeats, n, -1)
     coarse = luminance(images).reshape(n, 14, 4, 14, 4).mean((2, 4)).reshape(n, -1)
-    draws = {"resamples": scale["draws"], "permutations": scale["draws"] // 5, "seed": seed}
-    # one decade is the step: every target still finds its alpha, and the null is a refit per draw
-    ridge = {"alphas": 10.0 ** np.arange(0, 7), **draws}
+    draws = {"resamples": scale["draws"], "seed": seed}
+    # a decade is the step of alpha, and a fifth of the draws the null: each refits every target
+    ridge = {"alphas": 10.0 ** np.arange(0, 7), "permutations": scale["draws"] // 5, **draws}
     v4, top = crossnobis(responses), rdm_ceiling(responses)
     out = {"rate": float(counts.mean() / 0.150)}
     for name, features, geometry in (
@@ -132,7 +132,9 @@ def beside_v4(network: Chain, images: np.ndarray, responses: np.ndarray, scale: 
     ):
         out[name] = {
             "encoding": encode(scaled(features), responses, **ridge).correlation,
-            "geometry": compare_rdms(geometry, v4, ceiling=top, **draws),
+            "geometry": compare_rdms(
+                geometry, v4, ceiling=top, permutations=scale["draws"], **draws
+            ),
         }
     return out
 

@@ -18,6 +18,8 @@ def draw(found: dict, beside: dict | None) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(SOFT)
         axes.tick_params(colors=SOFT, labelcolor=INK, labelsize=9)
+        axes.xaxis.label.set(color=INK, size=10)
+        axes.yaxis.label.set(color=INK, size=10)
     raster(a, found)
     matrices(b, found)
     if beside is None:
@@ -62,7 +64,7 @@ def matrices(axes, found):
     score = found["edges"]
     title(axes, "A GLM of its spikes recovers the wiring",
           f"AUROC {score.value:.3f}, 95 % interval {score.interval[0]:.3f} to "
-          f"{score.interval[1]:.3f}; direction {found['direction'].value:.1%}")  # fmt: skip
+          f"{score.interval[1]:.3f}; direction {found['direction'].value:.0%}")  # fmt: skip
     sets = (("built: weights", found["weights"]), ("found: GLM couplings", found["coupling"]))
     for i, (name, matrix) in enumerate(sets):
         inset = axes.inset_axes([0.53 * i, 0.0, 0.47, 0.93])
@@ -105,7 +107,7 @@ def geometry(axes, beside):
     rows = (("network", NETWORK), ("pixels", PIXELS))
     for y, (name, color) in enumerate(rows):
         score = beside[name]["geometry"]
-        parts = axes.violinplot(score.null, [y], orientation="horizontal", widths=0.5,
+        parts = axes.violinplot(score.null, [y], orientation="horizontal", widths=0.6,
                                 showextrema=False)  # fmt: skip
         for body in parts["bodies"]:
             body.set(facecolor=SOFT, alpha=0.35, edgecolor="none")
@@ -116,11 +118,11 @@ def geometry(axes, beside):
     axes.axvline(score.ceiling, color=SOFT, lw=1.2, ls=(0, (4, 3)))
     axes.text(score.ceiling - 0.015, 0.5, "noise ceiling", color=SOFT, size=9, rotation=90,
               ha="right", va="center")  # fmt: skip
-    axes.text(0, -0.45, "null", color=SOFT, size=9, ha="center", va="center")
+    axes.text(0, -0.48, "null", color=SOFT, size=9, ha="center", va="center")
     axes.set(xlim=(-0.1, 1), ylim=(1.6, -0.75))
     axes.set_yticks([0, 1], [name for name, _ in rows])
     axes.set_xlabel("correlation of distances between images")
     one = beside["network"]["geometry"]
     title(axes, "Its geometry beside that of V4",
           f"r {one.value:.2f} [{one.interval[0]:.2f}, {one.interval[1]:.2f}], "
-          f"ceiling {one.ceiling:.2f}, p = {one.p:.2g}")  # fmt: skip
+          f"ceiling {one.ceiling:.2f}, p = {one.p:.1g}")  # fmt: skip
