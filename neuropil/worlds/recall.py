@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 
 class Recall(eqx.Module):
@@ -78,11 +78,6 @@ def multi_query_recall(
 def _draw(key: Key[Array, ""], log_weight: Float[Array, " n"], k: int) -> Int[Array, " k"]:
     """k different numbers of 0 .. n - 1, one after the other by their weights (Gumbel top-k)."""
     return jax.lax.top_k(log_weight + jr.gumbel(key, log_weight.shape), k)[1].astype(jnp.int32)
-
-
-def asked(data: Recall) -> Bool[Array, "example time"]:
-    """Where a value is to be told."""
-    return data.targets >= 0
 
 
 def recall_loss(

@@ -81,7 +81,7 @@ def recall(results: Any):
         values = np.asarray(results.values["recall"][arm])
         axes.barh(row, values.mean(), color=BLUE if "linear" in arm else GREY, alpha=0.35)
         axes.scatter(values, np.full(values.size, row), color="black", s=10, zorder=3)
-    axes.set_yticks(rows, [f"{arm} (n = {ARMS[arm][1]})" for arm in ARMS])
+    axes.set_yticks(rows, [f"{arm} (n = {ARMS[arm][2]}, {ARMS[arm][0]})" for arm in ARMS])
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("recall accuracy on test sequences")
     return figure

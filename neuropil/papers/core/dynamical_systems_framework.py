@@ -14,6 +14,7 @@ and SSD lie between the two; an SSD's reversed sigmoid improves the qLSTM.
 from neuropil.papers.core._dsf_exact import NAMES, Equivalence, Truncation
 from neuropil.papers.core._dsf_figures import figures
 from neuropil.papers.core._dsf_recall import ARMS, Training, load
+from neuropil.papers.core._dsf_scales import SCALES, check
 from neuropil.studies import Arm, Metric, Study
 
 
@@ -40,88 +41,25 @@ def score(settings, history):
     order = min(6, settings["orders"] - 1)
     found |= {k: float(h[-1][order]) for k, h in history.items() if k.startswith("taylor-")}
     if "test" in history:
-        found |= {
-            "recall": float(history["test"][-1]),
-            "validation": float(history["validation"][-1]),
-        }
+        found["recall"] = float(history["test"][-1])
     return found
 
 
-def check(s):
-    """Settings that cannot go together."""
-    if s["steps"] % s["chunk"]:
-        raise ValueError(f"steps = {s['steps']} is no multiple of chunk = {s['chunk']}")
-
-
-def scale(**changed):
-    """Settings of `small`, with changes."""
-    exact = {"draws": 20, "span": 64, "channels": 8, "features": 4, "tokens": 24, "orders": 8}
-    task = {"length": 32, "pairs": 8, "vocabulary": 128, "train": 20_000, "test": 500}
-    net = {"width": 32, "layers": 1, "hidden": 0, "batch": 32, "steps": 800, "chunk": 100}
-    return exact | task | net | {"decay": 0.1, "rate": 0.0, "draw": 0, "seeds": 5} | changed
-
-
 ROLES = {"softmax": "ceiling", "qlstm": "baseline", "no-mixer": "control"}
-ONE = dict.fromkeys(("dsf", "wrong"), lambda s: 1)
+EXACT = {
+    "dsf": (equivalence(False), "system", "every family as one recurrence"),
+    "wrong": (equivalence(True), "control", "the same, one ingredient wrong"),
+    "taylor": (truncation, "variant", "softmax by truncated features"),
+}
 
 STUDY = Study(
     slug="dynamical-systems-framework",
-    arms={
-        "dsf": Arm(
-            equivalence(False),
-            "system",
-            "every family as one recurrence",
-            jit=False,
-            ticks=ONE["dsf"],
-        ),
-        "wrong": Arm(
-            equivalence(True),
-            "control",
-            "the same, one ingredient wrong",
-            jit=False,
-            ticks=ONE["wrong"],
-        ),
-        "taylor": Arm(
-            truncation, "variant", "softmax by truncated features", jit=False, ticks=ONE["dsf"]
-        ),
-    }
+    arms={name: Arm(*arm, jit=False, ticks=lambda s: 1) for name, arm in EXACT.items()}
     | {
-        arm: Arm(training(arm), ROLES.get(arm, "variant"), f"recall with a {kind} mixer, n = {n}")
-        for arm, (kind, n, _) in ARMS.items()
+        arm: Arm(training(arm), ROLES.get(arm, "variant"), f"{task} recall, {kind} mixer, n = {n}")
+        for arm, (task, kind, n, _) in ARMS.items()
     },
-    scales={
-        "smoke": scale(
-            draws=2,
-            span=8,
-            channels=4,
-            features=2,
-            tokens=8,
-            orders=3,
-            length=8,
-            pairs=2,
-            vocabulary=16,
-            train=64,
-            test=16,
-            width=8,
-            batch=8,
-            steps=2,
-            chunk=1,
-            seeds=1,
-        ),
-        "small": scale(),
-        "paper": scale(
-            length=256,
-            pairs=16,
-            vocabulary=8192,
-            train=100_000,
-            test=3_000,
-            width=128,
-            layers=2,
-            batch=128,
-            steps=50_000,
-            chunk=500,
-        ),
-    },
+    scales=SCALES,
     load=load,
     ticks=lambda s: s["steps"] // s["chunk"],
     score=score,
