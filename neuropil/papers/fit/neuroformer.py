@@ -4,8 +4,8 @@ Antoniades, Yu, Canzano, Wang, Smith (2024), ICLR, arXiv:2311.00136; code: a-ant
 
 Each spike is a token (unit, time). A causal transformer says what the next token is, from the
 tokens of the current window and, by cross-attention, from past spikes, stimulus and behaviour:
-$L = \tfrac34 (\tfrac35 \mathrm{CE}_\text{unit} + \tfrac25 \mathrm{CE}_\text{time}) + \tfrac14 \mathrm{InfoNCE}$, the
-last term aligning the modalities.
+$$L = \tfrac34 (\tfrac35 \mathrm{CE}_\text{unit} + \tfrac25 \mathrm{CE}_\text{time})
+   + \tfrac14 \mathrm{InfoNCE},$$ the last term aligning the modalities.
 
 Claims: on a simulated hub circuit it predicts held-out spikes better than a coupled GLM and than
 independent rates; its attention finds the directed connections; and on a recording, pretraining on
