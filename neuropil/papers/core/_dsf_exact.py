@@ -131,7 +131,7 @@ def state_size(width: int, order: int) -> int:
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def taylor_errors(
-    key: Key[Array, ""], draws: int, length: int, width: int, orders: int, largest: float
+    key: Key[Array, ""], draws: int, length: int, width: int, orders: int, largest: float | Array
 ) -> Float[Array, "draw order"]:
     """Relative error of causal softmax attention when exp is cut after order 0, 1, ... orders - 1.
 
