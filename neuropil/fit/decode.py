@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 Rows = Shaped[Array, "time feature"] | Shaped[np.ndarray, "time feature"]
-Line = Shaped[Array, " time"] | Shaped[np.ndarray, " time"]
+Line = Shaped[Array, " label"] | Shaped[np.ndarray, " label"]  # lengths are compared inside
 
 
 class BayesDecoder(eqx.Module):
@@ -50,7 +50,7 @@ class BayesDecoder(eqx.Module):
         span: tuple[float, float] = (0.0, 1.0),
         smooth: float = 1.0,
         shrink: float = 1.0,
-        heading: Int[np.ndarray, " time"] | None = None,
+        heading: Int[np.ndarray, " label"] | None = None,
     ) -> BayesDecoder:
         """Place fields from counts in windows of `seconds` and the position in each.
 
@@ -91,11 +91,13 @@ class BayesDecoder(eqx.Module):
         n = jnp.asarray(counts, self.rates.dtype)
         if n.ndim != 2 or n.shape[1] != self.rates.shape[1]:
             raise ValueError(f"counts must be (time, {self.rates.shape[1]}), not {n.shape}")
-        return n @ jnp.log(self.rates).T - seconds * self.rates.sum(1)
+        return n @ jnp.log(self.rates).T - seconds * self.rates.sum(1)[None]
 
     def posterior(self, counts: Rows, seconds: float) -> Float[Array, "time state"]:
         """p(s | n) of every window by itself."""
-        return jax.nn.softmax(self.log_likelihood(counts, seconds) + jnp.log(self.prior), axis=1)
+        return jax.nn.softmax(
+            self.log_likelihood(counts, seconds) + jnp.log(self.prior)[None], axis=1
+        )
 
     def decode(self, counts: Rows, seconds: float) -> Float[Array, " time"]:
         """Posterior mean position of every window by itself."""
@@ -179,4 +181,4 @@ class RidgeDecoder(eqx.Module):
 
     def decode(self, x: Rows) -> Float[Array, " time"]:
         """Prediction of every row."""
-        return self.offset + (jnp.asarray(x, self.weights.dtype) - self.centre) @ self.weights
+        return self.offset + (jnp.asarray(x, self.weights.dtype) - self.centre[None]) @ self.weights
