@@ -110,7 +110,7 @@ def test_second_moment_and_samples_give_the_same_step(frozen):
 def test_entries_are_clipped():
     z = jnp.full((1, 2), 100.0)
     rule = OjaSubspace((1, 2), rate=1.0, momentum=0.0, repeats=1)
-    new, M = rule.learn(jnp.array([[0.1, 0.0]]), jnp.zeros((1, 2)), z, jnp.zeros((0, 2)))
+    _, M = rule.learn(jnp.array([[0.1, 0.0]]), jnp.zeros((1, 2)), z, jnp.zeros((0, 2)))
     assert M.tolist() == [[10.0, 10.0]]
 
 
