@@ -16,13 +16,14 @@ from __future__ import annotations
 from typing import Literal
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from neuropil.fit.newton import linear, solve
 from neuropil.stats.likelihood import log_probability, mean_of
 
+GROUP_ROUNDS = 15
 Counts = Shaped[Array, "time unit"] | Shaped[np.ndarray, "time unit"]
 Stimulus = Shaped[Array, "frame feature"] | Shaped[np.ndarray, "frame feature"]
 
@@ -117,7 +118,11 @@ class GLM(eqx.Module):
       are used once more;
     - `basis`: None for free lags, or an array (lag, feature) such as `raised_cosines(5, 30)`, whose
       number of rows then is the number of lags. The penalty acts on the weights of its features;
-    - `coupled=False` keeps only a unit's own history.
+    - `coupled=False` keeps only a unit's own history;
+    - `group=True`: penalty * sum over pairs of |k_ij| (Euclidean over the features of the pair; each
+      stimulus feature for itself) instead of the Gaussian prior: a group lasso, which sets the
+      kernels of pairs without a connection to nearly nothing. Reached by repeated ridge
+      fits, each with penalty / |k_ij| of the last.
 
     >>> import jax.random as jr
     >>> from neuropil.worlds.circuits import random_circuit
@@ -131,6 +136,7 @@ class GLM(eqx.Module):
     penalty: float | tuple[float, ...] = eqx.field(default=(1.0, 10.0, 100.0), static=True)
     basis: np.ndarray | None = None
     coupled: bool = eqx.field(default=True, static=True)
+    group: bool = eqx.field(default=False, static=True)
     iterations: int = eqx.field(default=50, static=True)
 
     def __check_init__(self):
@@ -178,8 +184,13 @@ class GLM(eqx.Module):
         design = _design(y, x, jnp.asarray(basis, y.dtype))
         allowed = _allowed(self.coupled, units, basis.shape[1], x.shape[1], y.dtype)
 
-        def solve(weights, penalty, start):
-            return _solve(self.family, self.iterations, design, y, weights, penalty, allowed, start)
+        def best_of(weights, penalty, start):
+            fixed = (self.family, self.iterations, design, y, weights)
+            theta = solve(*fixed, penalty[None, :], allowed, start)
+            for _ in range(GROUP_ROUNDS if self.group else 0):
+                size = _group_sizes(theta[1:], units, basis.shape[1])
+                theta = solve(*fixed, penalty[None, :] / size, allowed, theta)
+            return theta
 
         def unpack(theta, penalty):
             k = theta[1 : 1 + units * basis.shape[1]].reshape(units, basis.shape[1], units)
@@ -191,7 +202,7 @@ class GLM(eqx.Module):
         theta = jnp.zeros((design.shape[1] + 1, units), y.dtype)
         if len(self._penalties) == 1:
             penalty = jnp.full(units, self._penalties[0], y.dtype)
-            return unpack(solve(everything, penalty, theta), penalty)
+            return unpack(best_of(everything, penalty, theta), penalty)
 
         train = everything
         if validation is None:
@@ -201,9 +212,9 @@ class GLM(eqx.Module):
         scores, thetas = [], []
         for p in grid:
             penalty = jnp.full(units, p, y.dtype)
-            theta = solve(train, penalty, theta)
+            theta = best_of(train, penalty, theta)
             if validation is None:
-                mean = mean_of(self.family, _linear(design, theta))
+                mean = mean_of(self.family, linear(design, theta))
                 held = log_probability(self.family, y, mean)
                 scores.append(((1 - train)[:, None] * held).sum(0))
             else:
@@ -213,7 +224,7 @@ class GLM(eqx.Module):
         penalty = jnp.asarray(grid, y.dtype)[best]
         theta = jnp.take_along_axis(jnp.stack(thetas), best[None, None, :], axis=0)[0]
         if validation is None:
-            theta = solve(everything, penalty, theta)
+            theta = best_of(everything, penalty, theta)
         return unpack(theta, penalty)
 
 
@@ -252,6 +263,13 @@ def _design(y, x, basis):
     return jnp.concatenate([history.reshape(t, -1), x], axis=1)
 
 
+def _group_sizes(theta, units, features):
+    """Norm of every parameter's group, never quite zero: |k| is smoothed at 1e-3."""
+    k = theta[: units * features].reshape(units, features, -1)
+    pairs = jnp.repeat((k**2).sum(1), features, axis=0)
+    return jnp.sqrt(jnp.concatenate([pairs, theta[units * features :] ** 2]) + 1e-6)
+
+
 def _allowed(coupled, units, features, stimulus, dtype):
     """1 where a parameter (row) of a unit (column) is free, 0 where it is held at nothing."""
     own = np.ones((units, units)) if coupled else np.eye(units)
@@ -266,92 +284,3 @@ def _eta(bias, kernels, weights, y, x):
     for lag in range(1, lags + 1):
         out = out + past[lags - lag : lags - lag + t] @ kernels[:, :, lag - 1].T
     return out
-
-
-def _linear(design, theta):
-    return theta[:1] + design @ theta[1:]
-
-
-@eqx.filter_jit
-def _solve(family, iterations, design, y, weights, penalty, allowed, start):
-    """Newton-CG on all units at once; theta is (1 + column of the design, unit), its row 0 the
-    bias. Columns are centred inside, so that bias and weights separate in the preconditioner."""
-    n = weights.sum()
-    centre = (weights @ design) / n
-    x = design - centre[None, :]
-    w = weights[:, None]
-    spectrum, axes = jnp.linalg.eigh(x.T @ (w * x) / n)
-    ridge = jnp.concatenate([jnp.zeros((1, y.shape[1]), y.dtype),
-                             jnp.broadcast_to(penalty, (x.shape[1], y.shape[1]))])  # fmt: skip
-    log_normaliser = jax.nn.softplus if family == "bernoulli" else jnp.exp
-    tolerance = n * (1e-18 if y.dtype == jnp.float64 else 1e-8)
-
-    def back(r):
-        return allowed * jnp.concatenate([r.sum(0, keepdims=True), x.T @ r])
-
-    def loss(theta, eta):
-        return (w * (log_normaliser(eta) - y * eta)).sum(0) + 0.5 * (ridge * theta**2).sum(0)
-
-    def direction(theta, eta):
-        mean = mean_of(family, eta)
-        var = w * (mean * (1 - mean) if family == "bernoulli" else mean)
-        gradient = back(w * (mean - y)) + ridge * theta
-        level = jnp.maximum(var.sum(0), 1e-6)
-
-        def precondition(r):
-            scale = level[None, :] * jnp.maximum(spectrum, 0)[:, None] + penalty[None, :]
-            rest = axes @ ((axes.T @ r[1:]) / scale)
-            return allowed * jnp.concatenate([r[:1] / level[None, :], rest])
-
-        def body(carry):
-            i, d, r, p, rz = carry
-            hp = back(var * _linear(x, p)) + ridge * p
-            a = rz / jnp.maximum((p * hp).sum(0), 1e-30)
-            d, r = d + a[None, :] * p, r - a[None, :] * hp
-            s = precondition(r)
-            new = (r * s).sum(0)
-            return i + 1, d, r, s + (new / jnp.maximum(rz, 1e-30))[None, :] * p, new
-
-        z = precondition(-gradient)
-        first = -(gradient * z).sum(0)
-        goal = jnp.maximum(1e-3 * first, 0.1 * tolerance)
-        carry = (0, jnp.zeros_like(theta), -gradient, z, first)
-        carry = jax.lax.while_loop(lambda c: (c[0] < 60) & jnp.any(c[4] > goal), body, carry)
-        return carry[1], (gradient * carry[1]).sum(0)
-
-    def newton(carry):
-        i, theta, eta, value, _ = carry
-        d, slope = direction(theta, eta)
-        along = _linear(x, d)
-        slack = 10 * jnp.finfo(y.dtype).eps * jnp.abs(value)  # rounding is no reason to stop
-
-        def at(step):
-            return loss(theta + step[None, :] * d, eta + step[None, :] * along)
-
-        def bad(step):
-            worse = ~(at(step) <= value + 1e-4 * step * slope + slack)
-            return worse & (step > 1e-8)
-
-        step = jax.lax.while_loop(
-            lambda s: jnp.any(bad(s)), lambda s: jnp.where(bad(s), s / 2, s), jnp.ones_like(value)
-        )
-        theta, eta = theta + step[None, :] * d, eta + step[None, :] * along
-        return i + 1, theta, eta, loss(theta, eta), -slope
-
-    start = start.at[0].add(centre @ start[1:])
-    rate = jnp.clip((w * y).sum(0) / n, 0.5 / n)  # a unit may be silent in the training blocks
-    rate = jnp.minimum(rate, 1 - 0.5 / n) if family == "bernoulli" else rate
-    origin = jnp.log(rate / (1 - rate) if family == "bernoulli" else rate)
-    start = start.at[0].set(jnp.where(jnp.any(start != 0, axis=0), start[0], origin)) * allowed
-    eta = _linear(x, start)
-    carry = (0, start, eta, loss(start, eta), jnp.full(y.shape[1], jnp.inf, y.dtype))
-
-    def unfinished(carry):
-        # gains below the rounding of the loss are no longer gains
-        rounding = 0.0 if y.dtype == jnp.float64 else 10 * jnp.finfo(y.dtype).eps
-        enough = jnp.maximum(tolerance, rounding * jnp.abs(carry[3]))
-        return (carry[0] < iterations) & jnp.any(carry[4] > enough)
-
-    carry = jax.lax.while_loop(unfinished, newton, carry)
-    theta = carry[1]
-    return theta.at[0].add(-(centre @ theta[1:]))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
-from neuropil.fit.glm import GLM, raised_cosines
+from neuropil.fit.glm import GLM, FittedGLM, raised_cosines
 from neuropil.worlds.circuits import Circuit, hub_circuit, random_circuit
 
 
@@ -62,7 +62,7 @@ def test_bernoulli_optimum_is_that_of_sklearn(pair):
 
 def test_without_coupling_and_under_a_huge_penalty_it_is_the_homogeneous_rate(pair):
     with jax.enable_x64(True):
-        fitted = GLM("poisson", lags=2, penalty=1e12).fit(pair)
+        fitted = GLM("poisson", lags=3, penalty=1e12).fit(pair)
         np.testing.assert_allclose(jnp.exp(fitted.bias), pair.mean(0), rtol=1e-8)
         np.testing.assert_allclose(fitted.bits_per_spike(pair), 0, atol=1e-8)
         # log-likelihood of a homogeneous Poisson process in closed form
@@ -118,8 +118,24 @@ def test_penalty_is_chosen_by_held_out_likelihood_and_per_unit():
     assert given.log_likelihood(fresh).sum() >= loose.log_likelihood(fresh).sum()
 
 
+def test_group_lasso_fulfils_its_conditions_and_clears_pairs_without_connection(pair):
+    """At the optimum the data pull on a pair's kernel with penalty * k / |k|, or less if k = 0."""
+    with jax.enable_x64(True):
+        fitted = GLM("poisson", lags=3, penalty=40.0, group=True).fit(pair)
+        error = pair - np.asarray(fitted.predict(pair))
+    k = np.asarray(fitted.kernels)
+    pull = (lagged(pair, 3).T @ error).T.reshape(2, 2, 3)
+    size, force = np.linalg.norm(k, axis=2), np.linalg.norm(pull, axis=2)
+    found = size > 0.02
+    assert found[1, 0]
+    assert not found[:, 1].any()
+    np.testing.assert_allclose(pull[found], 40 * k[found] / size[found][:, None], atol=0.1)
+    assert np.all(force[~found] < 40.1)
+
+
 def test_uncoupled_keeps_only_the_own_history(pair):
-    fitted = GLM("poisson", lags=2, penalty=1.0, coupled=False).fit(pair)
+    with jax.enable_x64(True):
+        fitted = GLM("poisson", lags=3, penalty=1.0, coupled=False).fit(pair)
     k = np.asarray(fitted.kernels)
     assert np.all(k[0, 1] == 0)
     assert np.all(k[1, 0] == 0)
@@ -139,14 +155,21 @@ def test_basis_kernels_lie_in_its_span_and_equal_a_fit_on_its_features(pair):
     np.testing.assert_allclose(raised_cosines(5, 30).sum(1), 1, atol=1e-12)
 
 
-def test_coupling_summaries(pair):
-    fitted = GLM("poisson", lags=3, penalty=1.0).fit(pair)
-    k = np.asarray(fitted.kernels)
-    np.testing.assert_allclose(np.abs(fitted.coupling()), np.abs(k).max(2))
-    np.testing.assert_allclose(fitted.coupling("sum"), k.sum(2), rtol=1e-6)
-    np.testing.assert_allclose(fitted.coupling("norm"), np.linalg.norm(k, axis=2), rtol=1e-6)
-    assert fitted.coupling()[1, 0] > 0.5
-    assert fitted.coupling()[0, 0] < 0
+@pytest.fixture
+def fitted():
+    """Two units, two lags, no stimulus, made by hand."""
+    k = jnp.array([[[-2.0, 1.0], [0.0, 0.5]], [[3.0, -1.0], [0.0, 0.0]]])
+    zero = jnp.zeros(2)
+    return FittedGLM(zero, k, jnp.zeros((2, 0)), zero, zero + 0.5, "poisson")
+
+
+def test_coupling_summaries(fitted):
+    assert fitted.coupling().tolist() == [[-2, 0.5], [3, 0]]
+    assert fitted.coupling("max").tolist() == [[1, 0.5], [3, 0]]
+    assert fitted.coupling("sum").tolist() == [[-1, 0.5], [2, 0]]
+    np.testing.assert_allclose(fitted.coupling("norm"), [[5**0.5, 0.5], [10**0.5, 0]], rtol=1e-6)
+    with pytest.raises(ValueError, match="how must be"):
+        fitted.coupling("mean")
 
 
 def bad(**change):
@@ -172,7 +195,7 @@ def test_bad_counts_are_refused_in_one_line(counts, match):
     assert "\n" not in str(error.value)
 
 
-def test_other_refusals(pair):
+def test_other_refusals(pair, fitted):
     with pytest.raises(ValueError, match="0 or 1"):
         GLM("bernoulli").fit(np.minimum(pair, 2))
     with pytest.raises(ValueError, match="every penalty must be positive"):
@@ -181,7 +204,6 @@ def test_other_refusals(pair):
         GLM(lags=0)
     with pytest.raises(ValueError, match=r"stimulus must have shape \(1500, feature\)"):
         GLM(lags=2).fit(pair, np.zeros((3, 1)))
-    fitted = GLM(lags=2, penalty=1.0).fit(pair)
     with pytest.raises(ValueError, match="2 units, but counts have 3"):
         fitted.predict(np.zeros((10, 3)))
     with pytest.raises(ValueError, match="0 stimulus features"):
