@@ -64,7 +64,7 @@ def _padded(form: LinearRecurrence, n: int) -> LinearRecurrence:
     return LinearRecurrence(wide(form.decay, 1), wide(form.write, 1), wide(form.read, 2), skip)
 
 
-def _three(forms: dict, us) -> dict[str, tuple[Array, ...]]:
+def _three(forms: dict, us) -> dict[tuple[str, bool], tuple[Array, ...]]:
     """The three executions of many recurrences, padded to one shape so that they compile once."""
     size = max(form.decay.shape[1] for form in forms.values())
     stack = jax.tree.map(lambda *a: jnp.stack(a), *(_padded(f, size) for f in forms.values()))
