@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -46,18 +45,10 @@ ARMS = {
 }
 
 
-TASK = ("length", "pairs", "vocabulary", "steps")
-
-
 def task(name: str, settings: dict) -> dict:
-    """Length, pairs, vocabulary and training steps of the hard or the easy recall task."""
+    """Length, pairs and vocabulary of the hard or the easy recall task."""
     before = "" if name == "hard" else "easy_"
-    return {key: settings[before + key] for key in TASK}
-
-
-def ticks(arm: str) -> Callable[[dict], int]:
-    """Chunks of an arm, given the settings."""
-    return lambda s: task(ARMS[arm][0], s)["steps"] // s["chunk"]
+    return {key: settings[before + key] for key in ("length", "pairs", "vocabulary")}
 
 
 def same(x: Array) -> Array:
@@ -134,9 +125,7 @@ def load(settings: dict) -> dict[str, Sets]:
     ends = (0, train, train + test, train + 2 * test)
     data, key = {}, jr.key(1_000 + settings["draw"])
     for name in ("hard", "easy"):
-        shape = task(name, settings)
-        del shape["steps"]
-        draw = lambda key, shape=shape: multi_query_recall(key, ends[-1], **shape)
+        draw = lambda key, name=name: multi_query_recall(key, ends[-1], **task(name, settings))
         whole = jax.jit(draw)(key)
         cut = lambda i, whole=whole: jax.tree.map(lambda a: a[ends[i] : ends[i + 1]], whole)
         data[name] = Sets(*(cut(i) for i in range(3)))

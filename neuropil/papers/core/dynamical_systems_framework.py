@@ -13,7 +13,7 @@ and SSD lie between the two; an SSD's reversed sigmoid improves the qLSTM.
 
 from neuropil.papers.core._dsf_exact import NAMES, Equivalence, Truncation
 from neuropil.papers.core._dsf_figures import figures
-from neuropil.papers.core._dsf_recall import ARMS, Training, load, ticks
+from neuropil.papers.core._dsf_recall import ARMS, Training, load
 from neuropil.papers.core._dsf_scales import SCALES, check
 from neuropil.studies import Arm, Metric, Study
 
@@ -56,12 +56,7 @@ STUDY = Study(
     slug="dynamical-systems-framework",
     arms={name: Arm(*arm, jit=False, ticks=lambda s: 1) for name, arm in EXACT.items()}
     | {
-        arm: Arm(
-            training(arm),
-            ROLES.get(arm, "variant"),
-            f"{task} recall, {kind} mixer, n = {n}",
-            ticks=ticks(arm),
-        )
+        arm: Arm(training(arm), ROLES.get(arm, "variant"), f"{task} recall, {kind} mixer, n = {n}")
         for arm, (task, kind, n, _) in ARMS.items()
     },
     scales=SCALES,
