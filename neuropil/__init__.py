@@ -38,7 +38,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"neuropil.{name}")
     if name in _CORE:
         return getattr(importlib.import_module("neuropil.core"), name)
-    raise AttributeError(f"module 'neuropil' has no attribute {name!r}; it has {', '.join(__dir__())}")
+    raise AttributeError(
+        f"module 'neuropil' has no attribute {name!r}; it has {', '.join(__dir__())}"
+    )
 
 
 def __dir__() -> list[str]:

@@ -106,7 +106,9 @@ def _ours(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("neuropil")
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(
+        "neuropil"
+    )
 
 
 def _say(line: str, code: int) -> int:

@@ -27,7 +27,9 @@ Folder = Annotated[str, typer.Argument(help="the folder of a run")]
 
 @app.command("list")
 def list_papers(
-    family: Annotated[str | None, typer.Option(help="only this family, such as build.memory")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="only this family, such as build.memory")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Every paper of the catalogue: planned or works, and the verdicts of its claims."""
@@ -54,7 +56,9 @@ def cite(slug: Slug) -> None:
 
     paper = catalogue.paper(slug)
     if paper.module is None:
-        raise Refused(f"{slug} is planned, its citation comes with its page; its title: {paper.title}")
+        raise Refused(
+            f"{slug} is planned, its citation comes with its page; its title: {paper.title}"
+        )
     print(load(slug).cite.strip())
 
 

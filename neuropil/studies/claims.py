@@ -48,9 +48,13 @@ class Claim:
         if self.rule not in ("interval", "every-seed"):
             raise ValueError(f"{say}: rule {self.rule!r} is neither 'interval' nor 'every-seed'")
         if not any(self.contrast.values()):
-            raise ValueError(f"{say}: contrast names no arm; write {{ system = 1.0, baseline = -1.0 }}")
+            raise ValueError(
+                f"{say}: contrast names no arm; write {{ system = 1.0, baseline = -1.0 }}"
+            )
         if self.smallest_effect < 0:
-            raise ValueError(f"{say}: smallest_effect is a distance from the margin, so not negative")
+            raise ValueError(
+                f"{say}: smallest_effect is a distance from the margin, so not negative"
+            )
 
     def values(self, by_arm: Mapping[str, Sequence[float]]) -> list[float]:
         """The contrast of each seed. KeyError names an arm that has no such metric."""
@@ -58,7 +62,9 @@ class Claim:
             if arm not in by_arm:
                 raise KeyError(f"claim {self.slug}/{self.id}: no {self.metric} for arm {arm}")
         seeds = zip(*(by_arm[arm] for arm in self.contrast), strict=True)
-        return [math.fsum(w * v for w, v in zip(self.contrast.values(), s, strict=True)) for s in seeds]
+        return [
+            math.fsum(w * v for w, v in zip(self.contrast.values(), s, strict=True)) for s in seeds
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +103,9 @@ class Verdict:
             if self.low is not None and self.high is not None:
                 number += f" [{self.low:.4g}, {self.high:.4g}]"
             number += f" {self.direction} {self.margin:g}?"
-        return f"{self.verdict}:{number} ({self.scope}; {self.n} seeds{self.why and '; ' + self.why})"
+        return (
+            f"{self.verdict}:{number} ({self.scope}; {self.n} seeds{self.why and '; ' + self.why})"
+        )
 
     def json(self) -> dict:
         """As plain data."""

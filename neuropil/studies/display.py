@@ -39,7 +39,12 @@ def catalogue_table(console: Console, papers: Iterable[Paper]) -> None:
         style = "" if paper.state == "works" else "dim"
         state = paper.state if paper.state == "planned" else "[green]works[/]"
         table.add_row(
-            paper.slug, paper.family, state, verdicts(paper.verdicts()), escape(paper.title), style=style
+            paper.slug,
+            paper.family,
+            state,
+            verdicts(paper.verdicts()),
+            escape(paper.title),
+            style=style,
         )
     console.print(table)
     console.print(f"{count} papers, {works} work; neuropil show SLUG tells more", highlight=False)
@@ -62,7 +67,9 @@ def card(console: Console, paper: Paper, study: Any, stored: dict | None) -> Non
     promised = [f"{c.id}: {c.text} ({c.scope})" for c in claims.of(paper.slug)]
     part("Claims, written down beforehand", "\n".join(promised))
     part("Arms", "\n".join(f"{n} ({a.role}): {a.about}" for n, a in study.arms.items()))
-    scales = [f"{n}: {', '.join(f'{k}={v}' for k, v in s.items())}" for n, s in study.scales.items()]
+    scales = [
+        f"{n}: {', '.join(f'{k}={v}' for k, v in s.items())}" for n, s in study.scales.items()
+    ]
     part("Scales", "\n".join(scales))
     part("Cost", study.cost)
     demo = f"; embedded demonstration: {study.demo}" if study.demo else ""
@@ -70,7 +77,10 @@ def card(console: Console, paper: Paper, study: Any, stored: dict | None) -> Non
     part("Where it differs", "\n".join(f"- {line}" for line in study.differs))
     if stored is not None:
         commit = (stored["code"]["commit"] or "unknown")[:12]
-        part("Stored result", f"scale {stored['scale']}, {len(stored['seeds'])} seeds, commit {commit}")
+        part(
+            "Stored result",
+            f"scale {stored['scale']}, {len(stored['seeds'])} seeds, commit {commit}",
+        )
         verdict_lines(console, stored)
     part("Citation", study.cite.strip())
 
@@ -83,7 +93,9 @@ def verdict_lines(console: Console, summary: dict) -> None:
         colour, number = COLOURS[claim["verdict"]], ""
         if claim["mean"] is not None:
             number = f": {interval(claim)}, wanted {claim['direction']} {claim['margin']:g}"
-        console.print(f"[{colour} bold]{claim['verdict']}[/] {escape(claim['text'])}", highlight=False)
+        console.print(
+            f"[{colour} bold]{claim['verdict']}[/] {escape(claim['text'])}", highlight=False
+        )
         why = f"; {claim['why']}" if claim["why"] else ""
         tail = f"  {claim['metric']}{number} ({claim['scope']}; {claim['n']} seeds{why})"
         console.print(escape(tail), highlight=False)

@@ -30,7 +30,9 @@ def git(*arguments: str) -> str | None:
 
 def code() -> dict:
     """Commit of the library, and whether its files differ from that commit (None: no checkout)."""
-    status = git("status", "--porcelain", "--untracked-files=no", "--", "neuropil", "pyproject.toml")
+    status = git(
+        "status", "--porcelain", "--untracked-files=no", "--", "neuropil", "pyproject.toml"
+    )
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
 
 

@@ -108,7 +108,11 @@ def summarise(plan: Plan, values: dict) -> dict:
     kept = claims.of(plan.study.slug)
     verdicts = [
         claims.judge(
-            claim, values.get(claim.metric, {}), scale=plan.scale, demo=plan.demo, changed=plan.changed
+            claim,
+            values.get(claim.metric, {}),
+            scale=plan.scale,
+            demo=plan.demo,
+            changed=plan.changed,
         ).json()
         for claim in kept
     ]

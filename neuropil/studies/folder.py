@@ -153,7 +153,9 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise Refused(f"--out {self.path} is a file; name a folder")
         if resume and not self.started:
-            raise Refused(f"--resume: {self.path} holds no run (no config.json); leave out --resume")
+            raise Refused(
+                f"--resume: {self.path} holds no run (no config.json); leave out --resume"
+            )
         if not resume and self.path.is_dir() and any(self.path.iterdir()):
             what = "holds a run; add --resume to go on with it" if self.started else "is not empty"
             raise Refused(f"--out {self.path} {what}, or name another folder")

@@ -138,7 +138,11 @@ def run_job(
                 lines.add(tick, found, took / len(seeds))
             tick += 1
             stopping = stop()
-            if tick == of or stopping or time.monotonic() - stored > (EVERY if every is None else every):
+            if (
+                tick == of
+                or stopping
+                or time.monotonic() - stored > (EVERY if every is None else every)
+            ):
                 _store(folder, arm, seeds, tick, carry, files)
                 stored = time.monotonic()
             emit({"event": "tick", "tick": tick, "of": of, "seconds": took, **event})
@@ -220,7 +224,9 @@ def _check(study, arm, seeds, tick, carry, metrics, excused) -> None:
     for seed, found in zip(seeds, metrics, strict=True):
         bad = sorted({name[2:-2] for name in not_finite(found)} - gaps)
         if bad:
-            line = f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {', '.join(bad)} went"
+            line = (
+                f"{study.slug}: arm {arm}, seed {seed}, chunk {tick}: metric {', '.join(bad)} went"
+            )
             why = f"(a page writes Arm(gaps={tuple(bad)}) where NaN means not measured)"
             raise Refused(f"{line} non-finite; nothing after it would count {why}", 1)
     for name in sorted(not_finite(carry) - excused):

@@ -91,10 +91,14 @@ def load(target: str) -> Study:
     if not colon:
         place, name = catalogue.module_of(target), "STUDY"
     try:
-        module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        module = (
+            _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        )
     except ModuleNotFoundError as error:
         if error.name and place.startswith(error.name):
-            fix = "write package.module:STUDY or file.py:STUDY" if colon else "its page is not there"
+            fix = (
+                "write package.module:STUDY or file.py:STUDY" if colon else "its page is not there"
+            )
             raise Refused(f"no module {place!r}; {fix}") from None
         raise
     study = getattr(module, name, None)
@@ -217,7 +221,9 @@ def _resumed(study, target, scale, seeds, sets, out, workers) -> Plan:
     if scale is not None and scale != old["scale"]:
         raise Refused(f"--resume: {folder.path} is at scale {old['scale']}, not {scale}")
     if old["scale"] not in study.scales:
-        raise Refused(f"--resume: {study.slug} has no scale {old['scale']} any more; start a new run")
+        raise Refused(
+            f"--resume: {study.slug} has no scale {old['scale']} any more; start a new run"
+        )
     stored = {k: tuple(v) if isinstance(v, list) else v for k, v in old["settings"].items()}
     given = [f"{k}={_text(v)}" for k, v in old["changed"].items()] if not sets else sets
     settings, changed = resolve(study.scales, old["scale"], given, seeds or stored.get("seeds"))
@@ -233,7 +239,16 @@ def _resumed(study, target, scale, seeds, sets, out, workers) -> Plan:
     workers = workers or old.get("workers") or len(cores())
     used = tuple(old["datasets"])
     return Plan(
-        target, study, old["scale"], stored, changed, old["demonstration"], used, workers, folder, True
+        target,
+        study,
+        old["scale"],
+        stored,
+        changed,
+        old["demonstration"],
+        used,
+        workers,
+        folder,
+        True,
     )
 
 

@@ -50,7 +50,9 @@ class Estimate:
         return sum(n * known.get(arm, usual) for arm, n in self.left.items()) / self.workers
 
     def _seen(self) -> dict[str, list[float]]:
-        return {a: self.later.get(a, []) + self.first.get(a, []) for a in (*self.first, *self.later)}
+        return {
+            a: self.later.get(a, []) + self.first.get(a, []) for a in (*self.first, *self.later)
+        }
 
 
 def _mean(values: list[float]) -> float:
@@ -60,7 +62,9 @@ def _mean(values: list[float]) -> float:
 class Bar:
     """A progress bar with time left; on a pipe, one line for each finished job."""
 
-    def __init__(self, console: Console, jobs: list[Job], ticks: dict[str, int], done: int, workers: int):
+    def __init__(
+        self, console: Console, jobs: list[Job], ticks: dict[str, int], done: int, workers: int
+    ):
         left = dict.fromkeys(ticks, 0)
         for arm, _ in jobs:
             left[arm] += ticks[arm]

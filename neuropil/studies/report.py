@@ -51,7 +51,8 @@ def table(head: list[str], rows: list[list[str]], numeric: int = 1) -> str:
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{' class=n' if i >= numeric else ''}>{esc(cell)}</td>" for i, cell in enumerate(row)
+            f"<td{' class=n' if i >= numeric else ''}>{esc(cell)}</td>"
+            for i, cell in enumerate(row)
         )
         + "</tr>"
         for row in rows
@@ -123,7 +124,9 @@ def _verdicts(summary: dict) -> str:
         pairs = {
             "scope": claim["scope"],
             "contrast": f"{claim['metric']}: {weights} {claim['direction']} {claim['margin']:g}, {rule}",
-            "found": f"{interval(claim)} from {claim['n']} seeds" if claim["mean"] is not None else "–",
+            "found": f"{interval(claim)} from {claim['n']} seeds"
+            if claim["mean"] is not None
+            else "–",
         }
         if claim["power"] is not None:
             pairs["power"] = (
@@ -178,7 +181,9 @@ def _pairs(settings: dict) -> str:
 def page(folder: Path) -> str:
     """The HTML of a finished run; Refused where it is not finished."""
     if not (folder / "summary.json").exists() and (folder / "config.json").exists():
-        raise Refused(f"{folder} is not finished; go on with: neuropil run SLUG --resume --out {folder}")
+        raise Refused(
+            f"{folder} is not finished; go on with: neuropil run SLUG --resume --out {folder}"
+        )
     summary, study = read_json(folder / "summary.json"), read_json(folder / "study.json")
     config, here = read_json(folder / "config.json"), read_json(folder / "environment.json")
     title = f"{summary['slug']}, {summary['scale']}"
@@ -193,7 +198,9 @@ def page(folder: Path) -> str:
     machine = {
         "commit": commit + dirty,
         "claims written in": (summary["promised"]["commit"] or "unknown")[:12],
-        "computing time": clock(sum(row["seconds"] for row in whole_lines(folder / "timing.jsonl"))),
+        "computing time": clock(
+            sum(row["seconds"] for row in whole_lines(folder / "timing.jsonl"))
+        ),
         "processor": f"{here['cpu']}, {here['cores']} cores",
         "device": here.get("device", "cpu"),
         "system": here["platform"],

@@ -81,7 +81,9 @@ def execute(plan: Plan, console: Any) -> dict:
         jobs = plan.jobs(_accelerator())
         left = [job for job in jobs if not _complete(plan, job, ticks[job[0]])]
         if plan.demo:
-            console.print(f"[bold]A demonstration on {plan.demo}, not the claim[/]: {_why_demo(plan)}")
+            console.print(
+                f"[bold]A demonstration on {plan.demo}, not the claim[/]: {_why_demo(plan)}"
+            )
         workers = 1 if alone else plan.workers
         try:
             with Bar(console, left, ticks, len(jobs) - len(left), workers) as seen:
@@ -136,7 +138,9 @@ def _open(plan: Plan, console: Any) -> None:
             raise _disk(plan, error) from error
         return
     then = read_json(plan.folder / "environment.json")
-    changed = [k for k in ("versions", "cpu", "device", "code", "datasets") if then.get(k) != here[k]]
+    changed = [
+        k for k in ("versions", "cpu", "device", "code", "datasets") if then.get(k) != here[k]
+    ]
     if changed:
         console.print(
             f"[yellow]resumed with other {', '.join(changed)}[/]: its numbers may differ in the last"
@@ -184,7 +188,9 @@ def _in_process(plan: Plan, jobs: list[Job], seen: Callable[[dict], Any], consol
             except jax.errors.JaxRuntimeError as error:
                 if len(seeds) == 1 or "RESOURCE_EXHAUSTED" not in str(error):
                     raise
-                console.print(f"{arm}: {len(seeds)} seeds do not fit in memory together; one by one")
+                console.print(
+                    f"{arm}: {len(seeds)} seeds do not fit in memory together; one by one"
+                )
                 left = [(arm, (seed,)) for seed in seeds] + left
                 continue
             if not done:

@@ -14,7 +14,9 @@ def result(folder: Path | str) -> dict:
     if not place.path.is_dir():
         raise Refused(f"no folder {folder}")
     if not place.finished:
-        raise Refused(f"{folder} is not finished; go on with: neuropil run SLUG --resume --out {folder}")
+        raise Refused(
+            f"{folder} is not finished; go on with: neuropil run SLUG --resume --out {folder}"
+        )
     summary = read_json(place / "summary.json")
     return {
         **{k: v for k, v in summary.items() if k != "figures"},
@@ -34,7 +36,9 @@ def store(folder: Path | str) -> Path:
     config = read_json(Path(folder) / "config.json")
     slug, scale = found["slug"], found["scale"]
     if slug not in catalogue.papers() or config["target"] != slug:
-        raise Refused(f"{config['target']} is not in the catalogue, so its result has no place there")
+        raise Refused(
+            f"{config['target']} is not in the catalogue, so its result has no place there"
+        )
     if found["demonstration"]:
         raise Refused(f"{folder} is a demonstration on {found['demonstration']}, not the claim")
     if found["changed"]:
@@ -46,7 +50,9 @@ def store(folder: Path | str) -> Path:
     if promised(slug)["seal"] != found["promised"]["seal"]:
         raise Refused(f"the claims of {slug} were changed after {folder} began; run it again")
     if found["promised"]["committed"] is False and found["claims"]:
-        raise Refused(f"the claims of {slug} were not committed when {folder} began; commit, run again")
+        raise Refused(
+            f"the claims of {slug} were not committed when {folder} began; commit, run again"
+        )
     target = catalogue.results_folder() / slug / f"{scale}.json"
     try:
         write_json(target, found)

@@ -60,7 +60,9 @@ class Metric:
 
     def __post_init__(self):
         if self.better not in ("higher", "lower"):
-            raise ValueError(f"Metric {self.label!r}: better is {self.better!r}, not higher or lower")
+            raise ValueError(
+                f"Metric {self.label!r}: better is {self.better!r}, not higher or lower"
+            )
 
 
 def _nothing(results: Any) -> dict:
@@ -111,7 +113,9 @@ class Study:
         for kind, names in (("arm", self.arms), ("metric", self.metrics), ("scale", self.scales)):
             for name in names:
                 if not _NAME.fullmatch(name):
-                    raise ValueError(f"{say}: {kind} {name!r} is no file name; use letters and digits")
+                    raise ValueError(
+                        f"{say}: {kind} {name!r} is no file name; use letters and digits"
+                    )
         systems = [name for name, arm in self.arms.items() if arm.role == "system"]
         if len(systems) != 1:
             raise ValueError(f"{say}: needs exactly one arm with role 'system', has {systems}")

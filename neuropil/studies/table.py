@@ -78,7 +78,9 @@ def main(arguments: list[str]) -> int:
         print(f"{files[0]}: {error}", file=sys.stderr)
         return 2
     if check and new != old:
-        print(f"{files[0]}: its table is not that of results/; run python -m neuropil.studies.table")
+        print(
+            f"{files[0]}: its table is not that of results/; run python -m neuropil.studies.table"
+        )
         return 1
     if not check:
         write(files[0], new)

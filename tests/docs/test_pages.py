@@ -24,7 +24,9 @@ def test_page_runs(page, tmp_path):
     code = blocks(page)
     for name in re.findall(r'datasets\.load\("([^"]+)"\)', code):
         if not datasets.available(name):
-            pytest.skip(f"{page.name} needs {name}: set NEUROPIL_DATA or run neuropil data get {name}")
+            pytest.skip(
+                f"{page.name} needs {name}: set NEUROPIL_DATA or run neuropil data get {name}"
+            )
     script = tmp_path / "page.py"
     script.write_text(code)
     env = {**os.environ, "MPLBACKEND": "Agg"}

@@ -59,7 +59,13 @@ def folder(tmp_path, **changes):
             "base|line": {"role": "baseline", "about": ""},
         },
         "metrics": {
-            "m": {"label": EVIL, "unit": "s", "better": "higher", "paper": {"sys": 9}, "where": EVIL}
+            "m": {
+                "label": EVIL,
+                "unit": "s",
+                "better": "higher",
+                "paper": {"sys": 9},
+                "where": EVIL,
+            }
         },
     }
     environment = {

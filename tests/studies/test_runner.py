@@ -173,7 +173,13 @@ def test_broken_data_is_one_line(toy, tmp_path):
 
 def test_a_claim_about_no_arm_is_refused_before_the_run(toy, tmp_path, monkeypatch):
     wrong = claims.Claim(
-        slug="toy-walk", id="c", text="", metric="height", contrast={"upp": 1.0}, direction=">", scope=""
+        slug="toy-walk",
+        id="c",
+        text="",
+        metric="height",
+        contrast={"upp": 1.0},
+        direction=">",
+        scope="",
     )
     monkeypatch.setattr(claims, "of", lambda slug, kept=None: (wrong,))
     with pytest.raises(Refused, match="no arm 'upp'; did you mean up"):

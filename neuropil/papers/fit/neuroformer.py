@@ -95,7 +95,8 @@ STUDY = Study(
     },
     scales={
         "smoke": _SMALL | dict(seeds=1, train_bins=2000, validation_bins=500, test_bins=1000, short=0,
-                               width=8, track_width=8, history=1, batch=128, epochs=1, track_steps=3,
+                               width=8, track_width=8, dropout=0.0, track_dropout=0.0,
+                               history=1, batch=128, epochs=1, track_steps=3,
                                penalties=(100.0,), past_length=16, track_past_length=16, shares=(5, 100),
                                track_length=12, pretraining=1, tune_passes=1, stride=10),
         "small": _SMALL,
