@@ -61,7 +61,8 @@ def score(settings: dict, history: dict) -> dict:
         values = np.asarray(history.get(name, ()), float)
         if np.isfinite(values).any():
             found[name] = float(values[np.isfinite(values)][-1])
-    return found
+    unasked = {f"error_{share}" for share in SHARES} - {f"error_{s}" for s in settings["shares"]}
+    return found | {name: float("nan") for name in unasked & set(METRICS)}  # not measured
 
 
 def _seeds(results: Results, metric: str, arm: str) -> np.ndarray:
@@ -129,7 +130,7 @@ def _last(results, arm, seed, name):
 
 def decoding(results: Results) -> Figure | None:
     """Position error against the share of labels."""
-    shares = [s for s in SHARES if results.values.get(f"error_{s}")]
+    shares = [s for s in SHARES if len(_seeds(results, f"error_{s}", results.study.system))]
     if not shares:
         return None
     figure = Figure(figsize=(5.6, 4), layout="constrained")
