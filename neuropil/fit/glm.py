@@ -92,7 +92,7 @@ class FittedGLM(eqx.Module):
         return gain / (jnp.log(2.0) * y.mean(0))
 
     def coupling(
-        self, how: Literal["peak", "max", "sum", "norm"] = "peak"
+        self, how: str = "peak"
     ) -> Float[Array, "unit unit"]:
         """One number for each (post, pre) pair: the weight of largest size with its sign
         (`peak`), the largest weight (`max`), their sum, or their Euclidean norm. Row i, column j
