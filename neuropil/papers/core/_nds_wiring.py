@@ -81,7 +81,7 @@ class Tracking(System):
         a, b, c, d = jr.split(tick.key, 4)
         t, half = jnp.arange(self.length), self.length // 2
         period = jr.uniform(a, (2, 1), minval=30.0, maxval=120.0)
-        waves = jnp.sin(2 * jnp.pi * (t / period + jr.uniform(b, (2, 1))))
+        waves = jnp.sin(2 * jnp.pi * (t[None] / period + jr.uniform(b, (2, 1))))
         r = waves.sum(0)
         until = half if self.learns == "until the drift" else self.length
         rule = Hebbian(self.rate, until, self.learns == "shuffled")
