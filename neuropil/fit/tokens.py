@@ -21,10 +21,10 @@ from jaxtyping import Array, Int
 class Windows(eqx.Module):
     """Sequences of many windows, or of one: current state and past state, as ids and times."""
 
-    ids: Int[Array, "*window token"]
-    times: Int[Array, "*window token"]
-    past_ids: Int[Array, "*window past"]
-    past_times: Int[Array, "*window past"]
+    ids: Int[Array | np.ndarray, "*window token"]
+    times: Int[Array | np.ndarray, "*window token"]
+    past_ids: Int[Array | np.ndarray, "*window past"]
+    past_times: Int[Array | np.ndarray, "*window past"]
 
     def __getitem__(self, index) -> Windows:
         cut = (self.ids[index], self.times[index], self.past_ids[index], self.past_times[index])
