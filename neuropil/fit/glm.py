@@ -91,9 +91,7 @@ class FittedGLM(eqx.Module):
         gain = self.log_likelihood(counts, stimulus) - flat
         return gain / (jnp.log(2.0) * y.mean(0))
 
-    def coupling(
-        self, how: str = "peak"
-    ) -> Float[Array, "unit unit"]:
+    def coupling(self, how: str = "peak") -> Float[Array, "unit unit"]:
         """One number for each (post, pre) pair: the weight of largest size with its sign
         (`peak`), the largest weight (`max`), their sum, or their Euclidean norm. Row i, column j
         speaks of j driving i, so comparing it with (j, i) gives the direction."""
