@@ -93,9 +93,8 @@ def test_bptt_is_the_finite_difference(kind, x64):
 def test_rematerialised_gradients_are_the_plain_ones(x64):
     cell = LIF(3, tau=5.0, surrogate=SuperSpike())
     w = W.astype(jnp.float64)
-    plain = jax.grad(loss)(w, cell)
-    for remat in (True, 7):
-        np.testing.assert_allclose(jax.grad(loss)(w, cell, remat=remat), plain, rtol=1e-12)
+    plain, again = jax.jit(lambda w: (jax.grad(loss)(w, cell), jax.grad(loss)(w, cell, remat=7)))(w)
+    np.testing.assert_allclose(again, plain, rtol=1e-12)
     assert float(jnp.abs(plain).max()) > 1e-4
 
 
@@ -128,7 +127,9 @@ def test_truncation_cuts_the_gradient_at_its_multiples(x64):
 def test_forward_mode_is_backward_mode(x64):
     cell, w = LIF(3, tau=5.0), W.astype(jnp.float64)
     f = lambda w: loss(w, cell)
-    np.testing.assert_allclose(jax.jacfwd(f)(w), jax.grad(f)(w), rtol=1e-9)
+    along = jr.normal(jr.key(9), w.shape)
+    _, slope = jax.jvp(f, (w,), (along,))
+    np.testing.assert_allclose(slope, (jax.grad(f)(w) * along).sum(), rtol=1e-9)
 
 
 def test_pair_stdp_is_its_closed_form(x64):
