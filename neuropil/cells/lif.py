@@ -38,7 +38,8 @@ class LIF(System):
     - `refractory`, `adaptation`, `noise`: parts, or None.
     - `surrogate`: stands in for the derivative of the spike.
 
-    Input: current (or charge) of shape `shape`, or None. Output: spikes, 0.0 or 1.0, same shape.
+    Input: current (or charge) of shape `shape`, a `Drive` of current and conductance (in units of the leak
+    where resistance is 1), or None. Output: spikes, 0.0 or 1.0, same shape.
     State: {"v", and "left", "a", "noise" where there are such parts}.
 
     Constant input above threshold gives the interval tau ln((R I - v_reset) / (R I - threshold)).
@@ -82,12 +83,21 @@ class LIF(System):
             state["noise"] = self.noise.start(key, self.shape)
         return state
 
+    def _moved(self, v, x, dt):
+        """The potential after a tick without a spike, exact for an input that is constant within it."""
+        if x.conductance is None:
+            b = jnp.exp(-dt / self.tau)
+            push = (1 - b) * (self.resistance * x.current) if self.drive == "current" else x.current
+            return self.v_rest + (v - self.v_rest) * b + push
+        if self.drive == "jump":
+            raise TypeError("LIF: a conductance arrives at drive='jump'; write drive='current'")
+        total = 1 + self.resistance * x.conductance  # in units of the leak
+        end = (self.v_rest + self.resistance * x.current) / total
+        return end + (v - end) * jnp.exp(-dt * total / self.tau)
+
     def step(self, state, x, tick):
         new, v = {}, state["v"]
-        x = as_drive(x, self.shape, v.dtype)
-        b = jnp.exp(-tick.dt / self.tau)
-        push = (1 - b) * (self.resistance * x) if self.drive == "current" else x
-        v = self.v_rest + (v - self.v_rest) * b + push
+        v = self._moved(v, as_drive(x, self.shape, v.dtype), tick.dt)
         if self.noise is not None:
             new["noise"], normals = self.noise.draw(state["noise"], tick.i)
             v = v + self.noise.increment(normals, tick.dt, self.tau)
@@ -128,7 +138,7 @@ class LeakyIntegrator(System):
 
     def step(self, state, x, tick):
         b = jnp.exp(-tick.dt / self.tau)
-        x = as_drive(x, self.shape, state.dtype)
+        x = as_drive(x, self.shape, state.dtype).current
         v = b * state + (x if self.drive == "jump" else (1 - b) * x)
         return v, v
 

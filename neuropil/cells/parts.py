@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import Array, lax
 
-from neuropil.core import Part, fold, param
+from neuropil.core import Drive, Part, fold, param
 
 
 class SubtractReset(Part):
@@ -125,10 +124,8 @@ def check_fits(owner: str, shape: tuple[int, ...], **values: Array) -> None:
             )
 
 
-def as_drive(x: Array | None, shape: tuple[int, ...], dtype) -> Array:
-    """The input of a tick as an array of the population's shape; None is no input."""
-    return (
-        jnp.zeros(shape, dtype)
-        if x is None
-        else jnp.broadcast_to(jax.numpy.asarray(x, dtype), shape)
-    )
+def as_drive(x: Array | Drive | None, shape: tuple[int, ...], dtype) -> Drive:
+    """The input of a tick as current and conductance of the population's shape; None is no input."""
+    drive = Drive.of(x)
+    fit = lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), shape)
+    return Drive(fit(drive.current), fit(drive.conductance) if isinstance(x, Drive) else None)

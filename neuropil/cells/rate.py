@@ -45,7 +45,7 @@ class Rate(System):
 
     def step(self, state, x, tick):
         b = jnp.exp(-tick.dt / self.tau)
-        r = b * state + (1 - b) * self.phi(as_drive(x, self.shape, state.dtype))
+        r = b * state + (1 - b) * self.phi(as_drive(x, self.shape, state.dtype).current)
         return r, r
 
     def rest(self):

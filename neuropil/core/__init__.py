@@ -3,6 +3,7 @@
 from neuropil.core.check import ProbeError, first_nonfinite, probe
 from neuropil.core.compose import Chain, Feedback, Lift, Parallel, Residual, lift
 from neuropil.core.copies import Batched, Every, Trial, Vmapped
+from neuropil.core.drive import Drive, To
 from neuropil.core.flow import (
     RK4,
     Diffrax,
@@ -27,6 +28,7 @@ __all__ = [
     "Chain",
     "Cols",
     "Diffrax",
+    "Drive",
     "Event",
     "Every",
     "ExponentialEuler",
@@ -47,6 +49,7 @@ __all__ = [
     "Rows",
     "System",
     "Tick",
+    "To",
     "Trial",
     "Vmapped",
     "advance",

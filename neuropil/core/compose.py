@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from neuropil.core.drive import add
 from neuropil.core.path import join
 from neuropil.core.random import fold
 from neuropil.core.system import System
@@ -20,13 +21,6 @@ def check_name(name: str, where: str) -> None:
         raise ValueError(
             f"{where}: the name {name!r} must not be empty or hold a dot; paths use dots"
         )
-
-
-def add(a: Any, b: Any) -> Any:
-    """Sum of two inputs, either of which may be None."""
-    if a is None or b is None:
-        return b if a is None else a
-    return jax.tree.map(jnp.add, a, b)
 
 
 class Lift(System):

@@ -8,7 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from neuropil.core.compose import add, check_name, lift
+from neuropil.core.compose import check_name, lift
+from neuropil.core.drive import add
 from neuropil.core.path import join
 from neuropil.core.random import fold
 from neuropil.core.system import System
@@ -34,7 +35,8 @@ class Network(System):
 
     **Arguments**
 
-    - `nodes`: {name: system}; a node's input is the sum of what arrives.
+    - `nodes`: {name: system}; a node's input is the sum of what arrives. Edges that end in `To(port)` arrive
+      at that port: the node's input is then {port: sum}, as `synapses.Receptors` takes it.
     - `edges`: {"pre>post": system or callable}. Two edges between the same nodes: "pre>post:name".
     - `rest`: {name: output before the first tick}, for nodes that do not know it themselves.
 

@@ -1,6 +1,7 @@
-"""Synapses: delays and the time course of the current."""
+"""Synapses: delays, the time course of the current, and postsynaptic receptors."""
 
 from neuropil.synapses.delay import Delay
 from neuropil.synapses.kinetics import Alpha, Exponential
+from neuropil.synapses.receptors import Conductance, Receptors
 
-__all__ = ["Alpha", "Delay", "Exponential"]
+__all__ = ["Alpha", "Conductance", "Delay", "Exponential", "Receptors"]

@@ -81,7 +81,7 @@ def close(a, b, bound, what):
 def test_every_public_system_has_an_example():
     missing = public_systems() - ABSTRACT - {c for e in EXAMPLES.values() for c in e.of}
     assert not missing, (
-        f"no example of {sorted(c.__name__ for c in missing)}; add one to tests/contract/examples.py"
+        f"no example of {sorted(c.__name__ for c in missing)}; add one to tests/contract/examples/"
     )
 
 

@@ -1,0 +1,114 @@
+"""Postsynaptic conductances: receptors between what arrives at a cell and its membrane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import Array
+
+from neuropil.core import Drive, System, param
+from neuropil.core.compose import check_name
+from neuropil.core.drive import add
+from neuropil.core.path import join
+from neuropil.core.random import fold
+
+
+def _shape(shape):
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+class Conductance(System):
+    r"""A synaptic conductance: it jumps by what arrives, and decays.
+
+    $$\tau \dot g = -g + \sum_k w_k \delta(t - t_k), \qquad I = g\,(E - v)$$
+
+    Exact: g <- e^{-dt/tau} (g + x), the current of a tick is that of g + x. Since it is linear, one g a
+    postsynaptic cell stands for all its synapses of this kind. Output: g of this tick.
+
+    **Arguments**: `shape` of the postsynaptic population; `tau` (ms); `reversal` E (mV). The unit of g is
+    that of the weights (for `LIF` with resistance 1: units of the leak conductance).
+
+    Source: Vogels, Abbott (2005), J. Neurosci. 25, 10786.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    tau: Array = param(5.0, unit="ms", bounds=(0, None), axes=("cell",))
+    reversal: Array = param(0.0, unit="mV", axes=("cell",))
+
+    def init(self, dt, key):
+        return jnp.zeros(self.shape, self.tau.dtype)
+
+    def step(self, state, x, tick):
+        g = state if x is None else state + x
+        return jnp.exp(-tick.dt / self.tau) * g, g
+
+    def drive(self, g: Array, v: Array) -> Drive:
+        """What the conductance does to a membrane at voltage v."""
+        return Drive(g * self.reversal, g)
+
+    def rest(self):
+        return jnp.zeros(self.shape, self.tau.dtype)
+
+
+class Receptors(System):
+    r"""A cell with receptors: named conductances that what arrives at it opens, within the same tick.
+
+    $$I = I_{current} + \sum_r g_r(t)\,(E_r - v)$$
+
+    Its input is {port: array}: one port a receptor, and "current" for what goes to the cell as it is (a
+    plain array arrives there). Edges of a `Network` choose the port with `To`:
+
+    >>> import jax
+    >>> from neuropil.cells import LIF
+    >>> from neuropil.core import Chain, Network, To, run, start
+    >>> from neuropil.wiring import Sparse
+    >>> cell = Receptors(LIF(5), ampa=Conductance(5, tau=5.0), gaba=Conductance(5, 10.0, -80.0))
+    >>> wire = Sparse.random(5, 5, 2, jax.random.key(0), weight=0.6)
+    >>> net = Network({"E": cell}, {"E>E": Chain(wire, To("ampa"))})
+    >>> run(net, start(net, 0.1, jax.random.key(0)), {"E": jnp.ones((3, 5))})[1]["E"].shape
+    (3, 5)
+
+    **Arguments**: `cell`, a system whose state holds its voltage as "v" and whose input may be a `Drive`;
+    `receptors` by name, each with `step(state, x, tick) -> (state, g)` and `drive(g, v)`.
+    State: {"cell", and one for every receptor}. Output: the cell's.
+
+    Raises KeyError for input at a port that is not there.
+    """
+
+    cell: System
+    receptors: dict[str, System]
+
+    def __init__(self, cell: System, **receptors: System):
+        for name in receptors:
+            check_name(name, "Receptors")
+        if {"current", "cell"} & set(receptors):
+            raise ValueError("Receptors: the names 'current' and 'cell' are taken; choose others")
+        self.cell, self.receptors = cell, receptors
+
+    def init(self, dt, key):
+        inner = {n: r.init(dt, fold(key, n)) for n, r in self.receptors.items()}
+        return {"cell": self.cell.init(dt, fold(key, "cell")), **inner}
+
+    def step(self, state, x, tick):
+        x = {} if x is None else x if isinstance(x, dict) else {"current": x}
+        unknown = set(x) - set(self.receptors) - {"current"}
+        if unknown:
+            ports = ["current", *sorted(self.receptors)]
+            raise KeyError(f"Receptors: input at {sorted(unknown)} but the ports are {ports}")
+        new: dict[str, Any] = {}
+        drive, v = x.get("current"), state["cell"]["v"]
+        for name in sorted(self.receptors):
+            part = self.receptors[name]
+            new[name], g = part.step(state[name], x.get(name), tick.child(name))
+            drive = add(drive, part.drive(g, v))
+        new["cell"], y = self.cell.step(state["cell"], drive, tick.child("cell"))
+        return new, y
+
+    def rest(self):
+        return self.cell.rest()
+
+    def children(self):
+        parts = {join("receptors", n): n for n in self.receptors}
+        return {"cell": "cell"} | parts

@@ -1,0 +1,19 @@
+"""One small construction or more of every public System, a file a room. A System without one fails the suite.
+
+To add a part: write an `Example` in its room's file whose `of` names its class. `make(key)` builds it small;
+`xs()` gives `TICKS` inputs, stacked over time (or None).
+"""
+
+from neuropil.core import System
+from neuropil.wiring import Wiring
+from tests.contract.examples import belief, blocks, cells, core, learn, synapses, wiring
+from tests.contract.examples.base import TICKS, Example
+
+__all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Example"]
+
+ABSTRACT = {System, Wiring}
+EXAMPLES: dict[str, Example] = {
+    name: example
+    for room in (core, cells, synapses, wiring, blocks, belief, learn)
+    for name, example in room.EXAMPLES.items()
+}

@@ -1,0 +1,44 @@
+"""Deep-learning parts."""
+
+from __future__ import annotations
+
+from neuropil import blocks
+from tests.contract.examples.base import (
+    TICKS,
+    Example,
+    normal,
+)
+
+EXAMPLES = {
+    "attention": Example(
+        lambda k: blocks.Attention.init_normal(4, key=k, heads=2, capacity=4),
+        normal(4),
+        (blocks.Attention,),
+    ),
+    "linear attention": Example(
+        lambda k: blocks.LinearAttention.init_normal(4, key=k, heads=2),
+        normal(4),
+        (blocks.LinearAttention,),
+    ),
+    "diagonal ssm": Example(
+        lambda k: blocks.DiagonalSSM.init_linear(4, 3, key=k), normal(4), (blocks.DiagonalSSM,)
+    ),
+    "s6": Example(lambda k: blocks.S6.init_normal(4, 3, key=k), normal(4), (blocks.S6,)),
+    "ssd": Example(
+        lambda k: blocks.SSD.init_normal(4, 3, key=k, heads=2), normal(4), (blocks.SSD,)
+    ),
+    "qlstm, gated": Example(
+        lambda k: blocks.Gated.init_normal(4, 6, blocks.QLSTM.init_normal(6, key=k), key=k),
+        normal(4),
+        (blocks.QLSTM, blocks.Gated),
+    ),
+    "rg-lru": Example(lambda k: blocks.RGLRU.init_normal(4, key=k), normal(4), (blocks.RGLRU,)),
+    "positions": Example(
+        lambda k: blocks.Positions(blocks.sinusoids(TICKS, 4)), normal(4), (blocks.Positions,)
+    ),
+    "short convolution": Example(
+        lambda k: blocks.ShortConvolution.init_uniform(4, 3, key=k),
+        normal(4),
+        (blocks.ShortConvolution,),
+    ),
+}

@@ -1,0 +1,80 @@
+"""Rules and learning."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+
+from neuropil import cells, core, learn, plasticity
+from neuropil.learn.projection import Projected
+from tests.contract.examples.base import (
+    Example,
+    dense,
+    normal,
+    spikes,
+)
+from tests.contract.examples.core import Hebb, managed
+
+
+def _trainer(key):
+    loss = lambda model, batch, key: jnp.mean((jax.vmap(model.forward)(batch) - 1.0) ** 2)
+    return learn.Trainer(dense(3, 2, key, bias=True), loss, optax.adam(0.1), patience=2)
+
+
+def _affine(w, a):
+    return jnp.tanh(w @ a)
+
+
+def _learner(key):
+    a, b = jr.split(key)
+    layer = lambda k, m, n: learn.Descender(_affine, jr.normal(k, (m, n)), 0.1, "target")
+    return layer(a, 4, 3) >> layer(b, 2, 4)
+
+
+def _pairs():
+    """Inputs (3,) and targets (2,) of a learner."""
+    return normal(3)(), normal(2)()
+
+
+def _wired(key):
+    one = learn.LinearSystem(0.5 * jnp.eye(1), jnp.ones((1, 1)), jnp.ones((1, 1)))
+    inner = 0.3 * jr.normal(key, (2, 2))
+    return learn.Wired(
+        learn.beside(one, one), learn.Diagram(inner, jnp.ones((2, 1)), jnp.ones((1, 2)))
+    )
+
+
+def _stdp(**more):
+    def make(key):
+        net = core.Chain(wire=dense(3, 2, key), cell=cells.LIF(2, drive="jump"))
+        rule = plasticity.PairSTDP(3, 2, a_plus=0.1, a_minus=0.1, **more)
+        return core.Managed(net, rule, "parts.wire.weight", {"pre": "input", "post": "output"})
+
+    return make
+
+
+EXAMPLES = {
+    "pair stdp": Example(_stdp(), spikes(3), (plasticity.PairSTDP,)),
+    "pair stdp, sparse": Example(_stdp(events=2), spikes(3), (plasticity.PairSTDP,)),
+    "oja": Example(
+        managed(lambda: plasticity.OjaSubspace((2, 3), frozen=1, repeats=2)),
+        normal(3),
+        (plasticity.OjaSubspace,),
+    ),
+    "projected": Example(
+        managed(lambda: Projected(Hebb(), jnp.eye(3)[:1])), normal(3), (Projected,)
+    ),
+    "learner": Example(lambda k: learn.AsSystem(_learner(k)), _pairs, (learn.AsSystem,)),
+    "learner, nested": Example(
+        lambda k: learn.as_managed(_learner(k)), _pairs, (learn.Implements, learn.Updates)
+    ),
+    "linear system": Example(
+        lambda k: learn.LinearSystem(0.5 * jnp.eye(2), jr.normal(k, (2, 3)), jnp.ones((1, 2))),
+        normal(3),
+        (learn.LinearSystem,),
+    ),
+    "wired": Example(_wired, normal(1), (learn.Wired,)),
+    "trainer": Example(_trainer, normal(5, 3), (learn.Trainer, learn.Gradient, learn.Optimiser)),
+}

@@ -1,0 +1,21 @@
+"""Wiring."""
+
+from __future__ import annotations
+
+from neuropil import wiring
+from tests.contract.examples.base import (
+    Example,
+    dense,
+    normal,
+)
+
+EXAMPLES = {
+    "dense": Example(lambda k: dense(3, 2, k, bias=True), normal(3), (wiring.Dense,)),
+    "low rank": Example(
+        lambda k: wiring.LowRank.init_normal(4, 3, 2, k), normal(4), (wiring.LowRank,)
+    ),
+    "sparse": Example(lambda k: wiring.Sparse.random(4, 5, 2, k), normal(4), (wiring.Sparse,)),
+    "conv": Example(
+        lambda k: wiring.Conv.init_uniform(2, 3, (3,), k), normal(2, 5), (wiring.Conv,)
+    ),
+}
