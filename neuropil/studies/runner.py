@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neuropil.cache import cache_folder
 from neuropil.studies.environment import code, environment, promised
 from neuropil.studies.finish import describe, finish
 from neuropil.studies.folder import Job, read_json, whole_lines, write_json
@@ -20,13 +20,6 @@ from neuropil.studies.refuse import Refused
 from neuropil.studies.study import Study
 
 IN_PROCESS = "smoke"
-
-
-def cache_folder() -> Path:
-    """Where compiled functions are kept: NEUROPIL_CACHE, else the user's cache folder."""
-    own = os.environ.get("NEUROPIL_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own) if own else Path(base) / "neuropil"
 
 
 def compilation_cache() -> None:

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuropil.cache import cache_folder
+
 from .registry import File, Version, info
 
 
@@ -34,16 +36,6 @@ def data_folder() -> Path | None:
             f"NEUROPIL_DATA names {named}, which is not a folder: create it or unset the variable."
         )
     return folder
-
-
-def cache_folder() -> Path:
-    """The user cache: NEUROPIL_CACHE, else the system's usual place. It need not exist."""
-    named = os.environ.get("NEUROPIL_CACHE")
-    if named:
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("neuropil"))
 
 
 def available(name: str) -> bool:

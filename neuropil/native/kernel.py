@@ -1,0 +1,101 @@
+"""Calling a kernel from JAX code, with the pure function that stands in for it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+from jax import lax
+
+from neuropil.native.build import NativeError, library
+
+_log = logging.getLogger("neuropil")
+_pure = jax.make_user_context(default_value=False)  # part of the key of jit's caches
+
+
+def pure() -> AbstractContextManager:
+    """Within this context all is pure JAX: to compare with, or to find out whether a kernel is at fault.
+
+    >>> with pure():
+    ...     available("events")
+    False
+    """
+    return _pure(True)
+
+
+@functools.cache
+def _registered(name: str) -> str:
+    """The name under which XLA knows the handler "file.symbol"."""
+    file, _, symbol = name.partition(".")
+    target = f"neuropil.{name}"
+    jax.ffi.register_ffi_target(
+        target, jax.ffi.pycapsule(getattr(library(file), symbol)), platform="cpu"
+    )
+    return target
+
+
+@functools.cache
+def _say(file: str, reason: str) -> None:
+    """Once a process: what is slower, and what to do."""
+    _log.warning(
+        "neuropil: the compiled kernels of %s.cc are not used, so what they do runs as plain JAX "
+        "(same numbers, slower on a CPU): %s.",
+        file,
+        reason,
+    )
+
+
+def available(file: str) -> bool:
+    """Whether the kernels of `file`.cc can be used here; compiles them where that was not done yet.
+
+    >>> available("events") in (True, False)
+    True
+
+    Says once in the log why they cannot.
+    """
+    if _pure.value:
+        return False
+    try:
+        library(file)
+    except NativeError as error:
+        _say(file, str(error))
+        return False
+    return True
+
+
+def call(
+    name: str,
+    otherwise: Callable[..., Any],
+    result: Any,
+    *args: Any,
+    aliases: dict[int, int] | None = None,
+    vmap_method: str = "sequential",
+    **attributes: Any,
+) -> Any:
+    """What the kernel `name` makes of `args` on a CPU, and `otherwise(*args)` everywhere else.
+
+    **Arguments**
+
+    - `name`: "file.symbol", the handler `symbol` of `file`.cc.
+    - `otherwise`: the pure JAX function of the same meaning: on other platforms, without a compiler, and
+      within `pure()`.
+    - `result`: shape and dtype of the output (`jax.ShapeDtypeStruct`), or a tuple of them.
+    - `aliases`: {number of an input: number of the output that takes over its buffer}.
+    - `vmap_method`: as in `jax.ffi.ffi_call`; "sequential" loops over the batch, "broadcast_all" hands the
+      kernel arrays with leading batch axes.
+    - `attributes`: constants of the handler, NumPy scalars or strings.
+
+    No gradient flows through a kernel: wrap the call in a `jax.custom_vjp` or `jax.custom_jvp`.
+    """
+    if not available(name.partition(".")[0]):
+        return otherwise(*args)
+    foreign = jax.ffi.ffi_call(
+        _registered(name), result, vmap_method=vmap_method, input_output_aliases=aliases
+    )
+    return lax.platform_dependent(
+        *args, cpu=lambda *a: foreign(*a, **attributes), default=otherwise
+    )
