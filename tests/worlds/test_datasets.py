@@ -296,3 +296,37 @@ def test_w_maze_loads_from_either_form():
     session = datasets.load("hippocampus-w-maze")
     assert (session.units, len(session.spike_times), len(session.time)) == (25, 518352, 261995)
     assert session.recording(20).to_numpy().sum() == 518352
+
+
+@needs("braille-tactile-letters")
+def test_braille_passes_come_in_order_and_are_picked_by_letter():
+    braille = datasets.load("braille-tactile-letters")
+    assert braille.taxel.shape == (1350, 76, 12)
+    np.testing.assert_array_equal(braille.label, np.repeat(np.arange(27), 50))
+    assert (braille.taxel.min(), braille.taxel.max()) == (55, 255)
+    taxel, label = braille.pick("B", "A")
+    np.testing.assert_array_equal(taxel[:50], braille.taxel[100:150])
+    assert np.bincount(label).tolist() == [50, 50]
+    with pytest.raises(ValueError, match="there are Space, A"):
+        braille.pick("a")
+
+
+def test_a_pickle_of_braille_is_parsed_and_nothing_in_it_is_run(tmp_path):
+    import pickle
+
+    from neuropil.worlds.datasets.braille import LETTERS, load_braille
+
+    steps = lambda k: np.full((76 + k % 2, 12), float(k % 200))
+    passes = [
+        {"letter": name, "taxel_data": steps(50 * n + k)}
+        for n, name in enumerate(LETTERS)
+        for k in range(50)
+    ]
+    path = tmp_path / "a.pkl.gz"
+    path.write_bytes(gzip.compress(pickle.dumps(passes, protocol=4)))
+    braille = load_braille({"a": path}, {})
+    np.testing.assert_array_equal(braille.taxel[:, 0, 0], np.arange(1350) % 200)
+    np.testing.assert_array_equal(braille.label, np.repeat(np.arange(27), 50))
+    path.write_bytes(gzip.compress(pickle.dumps(passes[:3], protocol=4)))
+    with pytest.raises(ValueError, match="holds 3 passes"):
+        load_braille({"a": path}, {})

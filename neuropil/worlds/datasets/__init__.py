@@ -34,7 +34,8 @@ def load(name: str, *, progress: bool = True):
     """The data set `name` as a typed object, fetched and checked first.
 
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
-    `rdm-92images`: `RDM92`; `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`.
+    `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`;
+    `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
@@ -58,6 +59,10 @@ def load(name: str, *, progress: bool = True):
         from .rdm92 import load_rdm92
 
         return load_rdm92(paths, about)
+    if name == "braille-tactile-letters":
+        from .braille import load_braille
+
+        return load_braille(paths, about)
     from .hippocampus import load_session
 
     return load_session(name, paths, about)
