@@ -15,7 +15,8 @@ def read(path: str | Path, **options: Any) -> Recording:
 
     `.npz`: written by `Recording.save`; `.nc`: netCDF 3 with one variable (trial, time, unit) or
     (time, unit), attributes `rate` (Hz) and `units`; `.mat`: MatClust spikes, `rate=` bins per
-    second (100). FileNotFoundError or ValueError in one line.
+    second (100); `.h5`, `.hdf5`: spike trials in the form of SHD, `rate=` as before.
+    FileNotFoundError or ValueError in one line.
     """
     path = Path(path)
     reader = READERS.get(path.suffix.lower())
@@ -85,9 +86,17 @@ def _matclust(path: Path, rate: float | int = 100.0) -> Recording:
     )
 
 
+def _speech(path: Path, rate: float | int = 100.0) -> Recording:
+    from .events import open_trials
+
+    return open_trials(path).recording(rate)
+
+
 READERS: dict[str, Callable[..., Recording]] = {
     ".npz": _npz,
     ".nc": _netcdf,
     ".mat": _matclust,
+    ".h5": _speech,
+    ".hdf5": _speech,
 }
 """Suffix -> reader(path, **options). A new format is a function here, or an entry from elsewhere."""

@@ -51,6 +51,10 @@ def load(name: str, *, progress: bool = True):
         if name == "digits":
             return images.load_digits(about["source"])
         return images.load_idx_set(name, paths, about["source"])
+    if card.kind == "speech":
+        from .speech import load_speech
+
+        return load_speech(name, paths, about)
     if name == "macaque-v4":
         from .v4 import load_v4
 

@@ -19,7 +19,8 @@ class UnknownDataset(KeyError):
 
 @dataclass(frozen=True)
 class Version:
-    """One accepted form of a file: sum, size in bytes, public address (or None), what it is."""
+    """One accepted form of a file: sum ("": none is published, any file passes), size in bytes (0:
+    not known), public address (or None), what it is."""
 
     sha256: str
     bytes: int

@@ -1,6 +1,7 @@
 """Where the files are: folder NEUROPIL_DATA, then the user cache, then the public address.
 
-Nothing is used unless its SHA-256 is one of the accepted sums.
+Nothing is used unless its SHA-256 is one of the accepted sums; a set for which none is published
+is never downloaded, and its reader checks what it holds.
 """
 
 import functools
@@ -52,7 +53,8 @@ def fetch(name: str, progress: bool = True) -> dict[str, Path]:
     """Paths of the files of `name`, downloaded to the cache if they are nowhere, sums checked.
 
     Errors: KeyError (unknown name), ValueError (wrong checksum), ConnectionError (download
-    failed; says where to put the file by hand), OSError (cache cannot be written).
+    failed; says where to put the file by hand), FileNotFoundError (a set whose publisher gives no
+    checksum is put there by hand), OSError (cache cannot be written).
     """
     card = info(name)
     here = {file.name: _find(file) for file in card.files}
@@ -60,6 +62,13 @@ def fetch(name: str, progress: bool = True) -> dict[str, Path]:
         found = here[file.name]
         if found is not None and _accepted(file, got := sha256(found)) is None:
             raise ValueError(_refusal(card.name, file, found, got))
+    for file in card.files:
+        if here[file.name] is None and not any(v.url for v in file.versions):
+            raise FileNotFoundError(
+                f"{file.name} of {name} is not on this machine, and no checksum of it is published, so "
+                f"it is not downloaded: get it from {card.homepage} and put it under NEUROPIL_DATA as "
+                f"{file.versions[0].path}."
+            )
     return {f.name: here[f.name] or _download(card.name, f, progress) for f in card.files}
 
 
@@ -120,7 +129,7 @@ def _find(file: File) -> Path | None:
 
 
 def _accepted(file: File, sum_: str) -> Version | None:
-    return next((v for v in file.versions if v.sha256 == sum_), None)
+    return next((v for v in file.versions if v.sha256 in (sum_, "")), None)  # "": none is published
 
 
 def _refusal(name: str, file: File, path: Path, got: str) -> str:

@@ -1,0 +1,10 @@
+"""Event sensors: cameras (x, y, polarity, time) and cochleas (channel, time).
+
+`read_events(path)` gives `Events`, `stream_events(path)` the same in blocks and time slices where a file
+is larger than memory, `open_trials(path)` the labelled trials of SHD and SSC.
+"""
+
+from .events import Events
+from .speech import SpikeTrials, open_trials
+
+__all__ = ["Events", "SpikeTrials", "open_trials"]
