@@ -1,9 +1,12 @@
 """Neurons: spiking cells made of parts, rate and gated cells."""
 
+from neuropil.cells.escape import Escape
 from neuropil.cells.gated import GRU, LSTM
 from neuropil.cells.lif import LIF, LeakyIntegrator
+from neuropil.cells.meta import MetaNeuron
 from neuropil.cells.parts import (
     Adaptation,
+    AdaptationCurrent,
     Noise,
     NoReset,
     Refractory,
@@ -29,9 +32,12 @@ __all__ = [
     "LSTM",
     "ATan",
     "Adaptation",
+    "AdaptationCurrent",
     "Boxcar",
+    "Escape",
     "Gaussian",
     "LeakyIntegrator",
+    "MetaNeuron",
     "NoGradient",
     "NoReset",
     "Noise",

@@ -5,20 +5,33 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from neuropil.cells.escape import Escape
+from neuropil.cells.membrane import Kind, membrane
 from neuropil.cells.parts import (
     Adaptation,
+    AdaptationCurrent,
     Noise,
+    NoReset,
     Refractory,
     SubtractReset,
+    ValueReset,
+    add_currents,
     as_drive,
     check_fits,
+    check_parts,
+    emit,
     population,
+    relaxed,
+    start_parts,
+    traced,
 )
 from neuropil.cells.surrogate import SuperSpike, Surrogate
-from neuropil.core import System, param
+from neuropil.core import System, check_dt, param
 
 
 class LIF(System):
@@ -35,12 +48,14 @@ class LIF(System):
     - `shape`: number of cells, or a tuple.
     - `tau` (ms), `threshold`, `v_rest` (mV), `resistance` (so that resistance x input is mV).
     - `reset`: `SubtractReset()`, `ValueReset(v)` or `NoReset()`.
-    - `refractory`, `adaptation`, `noise`: parts, or None.
+    - `refractory`, `adaptation` (of the threshold), `noise`: parts, or None.
     - `surrogate`: stands in for the derivative of the spike.
+    - `currents`: adaptation currents, as many as you like (two of them make the GIF cell).
+    - `escape`: spikes are drawn with a hazard instead (then the surrogate has no say).
 
     Input: current (or charge) of shape `shape`, a `Drive` of current and conductance (in units of the leak
     where resistance is 1), or None. Output: spikes, 0.0 or 1.0, same shape.
-    State: {"v", and "left", "a", "noise" where there are such parts}.
+    State: {"v", and "left", "a", "noise", "currents", "escape" where there are such parts}.
 
     Constant input above threshold gives the interval tau ln((R I - v_reset) / (R I - threshold)).
 
@@ -52,7 +67,8 @@ class LIF(System):
     >>> spikes.sum(0).tolist()
     [1.0, 1.0]
 
-    Raises ValueError for a negative tau or a parameter that does not fit the population.
+    Raises ValueError for a negative tau or a parameter that does not fit the population. Warns
+    (`AccuracyWarning`) at the start of a run whose dt exceeds a tau, unless `drive="jump"`.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True, converter=population)
@@ -66,38 +82,36 @@ class LIF(System):
     noise: Noise | None = None
     surrogate: Surrogate = eqx.field(default_factory=SuperSpike)
     drive: Literal["current", "jump"] = eqx.field(static=True, default="current")
+    currents: tuple[AdaptationCurrent, ...] = ()
+    escape: Escape | None = None
 
     def __check_init__(self):
         named = {n: getattr(self, n) for n in ("tau", "threshold", "v_rest", "resistance")}
         check_fits("LIF", self.shape, **named)
         if self.drive not in ("current", "jump"):
             raise ValueError(f"LIF: drive={self.drive!r}; write 'current' or 'jump'")
+        check_parts(self)
 
     def init(self, dt, key):
+        if self.drive == "current" and not traced(self.tau):  # charge: tau is a decay a tick
+            check_dt("LIF", None, dt, float(np.asarray(self.tau).min()))
         state = {"v": jnp.broadcast_to(self.v_rest, self.shape)}
-        if self.refractory is not None:
-            state["left"] = jnp.zeros(self.shape, jnp.int32)
         if self.adaptation is not None:
-            state["a"] = jnp.zeros(self.shape, self.tau.dtype)
-        if self.noise is not None:
-            state["noise"] = self.noise.start(key, self.shape)
-        return state
+            state["a"] = self.rest()
+        return state | start_parts(self, key, self.rest())
 
     def _moved(self, v, x, dt):
         """The potential after a tick without a spike, exact for an input that is constant within it."""
-        if x.conductance is None:
-            b = jnp.exp(-dt / self.tau)
-            push = (1 - b) * (self.resistance * x.current) if self.drive == "current" else x.current
-            return self.v_rest + (v - self.v_rest) * b + push
-        if self.drive == "jump":
+        if self.drive == "current":
+            return relaxed(v, x, dt, self.tau, self.v_rest, self.resistance)
+        if x.conductance is not None:
             raise TypeError("LIF: a conductance arrives at drive='jump'; write drive='current'")
-        total = 1 + self.resistance * x.conductance  # in units of the leak
-        end = (self.v_rest + self.resistance * x.current) / total
-        return end + (v - end) * jnp.exp(-dt * total / self.tau)
+        return self.v_rest + (v - self.v_rest) * jnp.exp(-dt / self.tau) + x.current
 
     def step(self, state, x, tick):
         new, v = {}, state["v"]
-        v = self._moved(v, as_drive(x, self.shape, v.dtype), tick.dt)
+        x = add_currents(self, state, as_drive(x, self.shape, v.dtype))
+        v = self._moved(v, x, tick.dt)
         if self.noise is not None:
             new["noise"], normals = self.noise.draw(state["noise"], tick.i)
             v = v + self.noise.increment(normals, tick.dt, self.tau)
@@ -107,14 +121,40 @@ class LIF(System):
             threshold = threshold + a
         if self.refractory is not None:
             v = jnp.where(state["left"] > 0, state["v"], v)
-        s = self.surrogate(v - threshold)
-        if self.refractory is not None:
-            s = jnp.where(state["left"] > 0, 0.0, s)
-            new["left"] = self.refractory.left_after(state["left"], s, tick.dt)
+        s = emit(self, state, new, v - threshold, tick)
         if self.adaptation is not None:
             new["a"] = a + self.adaptation.jump * s
         new["v"] = self.reset(v, s, threshold)
         return new, s
+
+    def _kind(self):
+        """What the membrane is over a whole time axis; None where a part needs tick after tick."""
+        parts = (self.refractory, self.adaptation, self.noise, self.escape, *self.currents)
+        reset = {SubtractReset: "soft", ValueReset: "hard", NoReset: "none"}.get(type(self.reset))
+        learned = jax.tree.leaves(self.surrogate)  # arrays in a user's own surrogate
+        if reset is None or learned or any(p is not None for p in parts):
+            return None
+        return Kind(reset, getattr(self.reset, "detach", False), self.surrogate)
+
+    def unroll(self, state, xs, ticks):
+        v, kind = state["v"], self._kind()
+        plain = isinstance(xs, jax.Array) and xs.shape[1:] == self.shape and xs.shape[0] > 0
+        if kind is None or not plain:
+            return System.unroll(self, state, xs, ticks)
+        flat = lambda a: jnp.broadcast_to(jnp.asarray(a, v.dtype), self.shape).reshape(-1)
+        decay = jnp.exp(-ticks.dt / self.tau)
+        gain = (1 - decay) * self.resistance if self.drive == "current" else jnp.ones((), v.dtype)
+        s, end = membrane(
+            kind,
+            jnp.asarray(xs, v.dtype).reshape(xs.shape[0], 1, -1),
+            v.reshape(1, -1),
+            decay=flat(decay),
+            gain=flat(gain),
+            threshold=flat(self.threshold),
+            rest=flat(self.v_rest),
+            value=flat(getattr(self.reset, "value", 0.0)),
+        )
+        return {"v": end.reshape(self.shape)}, s.reshape(xs.shape)
 
     def rest(self):
         return jnp.zeros(self.shape, self.tau.dtype)

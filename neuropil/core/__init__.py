@@ -6,12 +6,15 @@ from neuropil.core.copies import Batched, Every, Trial, Vmapped
 from neuropil.core.drive import Drive, To
 from neuropil.core.flow import (
     RK4,
+    AccuracyWarning,
     Diffrax,
+    Euler,
     ExponentialEuler,
     Flow,
     Implicit,
     Integrated,
     Method,
+    check_dt,
 )
 from neuropil.core.manage import Cols, Event, Managed, ManagedState, Rows, parameters, walk
 from neuropil.core.network import Network, NetworkState
@@ -23,12 +26,14 @@ from neuropil.core.system import SEEDS, Carry, System, Tick, advance, run, start
 __all__ = [
     "RK4",
     "SEEDS",
+    "AccuracyWarning",
     "Batched",
     "Carry",
     "Chain",
     "Cols",
     "Diffrax",
     "Drive",
+    "Euler",
     "Event",
     "Every",
     "ExponentialEuler",
@@ -54,6 +59,7 @@ __all__ = [
     "Vmapped",
     "advance",
     "check_bounds",
+    "check_dt",
     "constrain",
     "first_nonfinite",
     "fold",

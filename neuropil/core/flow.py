@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -40,7 +41,13 @@ class Flow(eqx.Module):
 
 
 class Method(eqx.Module):
-    """A numerical scheme: `__call__(field, t, y, x, dt)` gives y at t + dt. `order` is its order."""
+    """A numerical scheme: `__call__(field, t, y, x, dt)` gives y at t + dt.
+
+    `order` is its order; `limit` the largest dt / tau at which a decay of time constant tau stays bounded
+    (None: any).
+    """
+
+    limit = None
 
     def __call__(self, field, t, y, x, dt):
         raise TypeError(f"{type(self).__name__} has no __call__(field, t, y, x, dt)")
@@ -50,10 +57,32 @@ def _plus(y, scale, k):
     return jax.tree.map(lambda a, b: a + scale * b, y, k)
 
 
+class Euler(Method):
+    r"""Forward Euler: $y \leftarrow y + \Delta t\, f(y)$, for models that were published with it.
+
+    `sequence`: names of the variables in the order in which they are updated, each seeing the new values of
+    those before it (needs a state that is a dictionary); empty: all at once.
+    """
+
+    sequence: tuple[str, ...] = eqx.field(static=True, default=())
+    order = 1
+    limit = 2.0
+
+    def __call__(self, field, t, y, x, dt):
+        if not self.sequence:
+            return _plus(y, dt, field(t, y, x))
+        if sorted(self.sequence) != sorted(y):
+            raise ValueError(f"Euler: sequence {self.sequence} but the variables are {sorted(y)}")
+        for name in self.sequence:
+            y = y | {name: y[name] + dt * field(t, y, x)[name]}
+        return y
+
+
 class RK4(Method):
     """The classical Runge-Kutta scheme of order 4, for smooth fields that are not stiff."""
 
     order = 4
+    limit = 2.785
 
     def __call__(self, field, t, y, x, dt):
         k1 = field(t, y, x)
@@ -92,6 +121,7 @@ class ExponentialEuler(Method):
 
     Exact where f_a is linear in y_a and nothing else moves; order 1 in general (2 for one autonomous
     variable); stable for stiff decays. The field must act element by element over the population.
+    Growth within a tick is cut at e^30, so that the upstroke of a spike stays finite.
     """
 
     order = 1
@@ -99,7 +129,8 @@ class ExponentialEuler(Method):
     def __call__(self, field, t, y, x, dt):
         f, columns = _own_slopes(field, t, y, x)
         leaves, tree = jax.tree.flatten(y)
-        new = [a + dt * _phi(dt * columns[k][k]) * f[k] for k, a in enumerate(leaves)]
+        z = [jnp.minimum(dt * columns[k][k], 30.0) for k in range(len(leaves))]
+        new = [a + dt * _phi(z[k]) * f[k] for k, a in enumerate(leaves)]
         return jax.tree.unflatten(tree, new)
 
 
@@ -170,6 +201,45 @@ class Diffrax(Method):
             max_steps=self.max_steps,
         )
         return jax.tree.map(lambda a: a[-1], solution.ys)
+
+
+class AccuracyWarning(UserWarning):
+    """The scheme is stable at this dt, but too coarse for what it computes."""
+
+
+def check_dt(
+    owner: str, method: Method | None, dt: float | int, fastest: float, resolve: float | None = None
+) -> None:
+    """Refuse a dt at which a scheme is unstable; warn of one that is coarse.
+
+    **Arguments**: name of the cell; its scheme (None: exact for its leak); dt (ms); `fastest`, its shortest
+    time constant (ms) at any moment; `resolve`, the shortest one that must be resolved for spike times to be
+    right (ms; default: the fastest).
+
+    Raises ValueError where dt exceeds the scheme's `limit` times the fastest time constant. Warns
+    (`AccuracyWarning`) where it exceeds `resolve`.
+
+    >>> check_dt("cell", RK4(), 0.1, 1.0)
+    >>> check_dt("cell", RK4(), 3.0, 1.0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    ValueError: cell: dt = 3 ms is unstable with RK4, ... at most 2.785 ms, or choose ExponentialEuler()
+    """
+    scheme = "the exact leak" if method is None else type(method).__name__
+    if method is not None and method.limit is not None and dt > method.limit * fastest:
+        raise ValueError(
+            f"{owner}: dt = {dt:g} ms is unstable with {scheme}, whose limit is {method.limit:g} times the "
+            f"fastest time constant ({fastest:.3g} ms); take at most {method.limit * fastest:.4g} ms, or "
+            "choose ExponentialEuler()"
+        )
+    resolve = fastest if resolve is None else resolve
+    if dt > resolve:
+        warnings.warn(
+            f"{owner}: dt = {dt:g} ms is longer than a time constant of {resolve:.3g} ms; {scheme} stays "
+            "bounded there, but spike times and fast variables are inaccurate; take a smaller dt",
+            AccuracyWarning,
+            stacklevel=3,
+        )
 
 
 class Integrated(System):
