@@ -6,7 +6,16 @@ To add a part: write an `Example` in its room's file whose `of` names its class.
 
 from neuropil.core import System
 from neuropil.wiring import Wiring
-from tests.contract.examples import belief, blocks, cells, core, learn, synapses, wiring
+from tests.contract.examples import (
+    belief,
+    blocks,
+    cells,
+    core,
+    dendrites,
+    learn,
+    synapses,
+    wiring,
+)
 from tests.contract.examples.base import TICKS, Example
 
 __all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Example"]
@@ -14,6 +23,6 @@ __all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Example"]
 ABSTRACT = {System, Wiring}
 EXAMPLES: dict[str, Example] = {
     name: example
-    for room in (core, cells, synapses, wiring, blocks, belief, learn)
+    for room in (core, cells, synapses, wiring, dendrites, blocks, belief, learn)
     for name, example in room.EXAMPLES.items()
 }
