@@ -11,7 +11,6 @@ import numpy as np
 from jax import Array
 
 from neuropil.cells.escape import Escape
-from neuropil.cells.membrane import Kind, membrane
 from neuropil.cells.parts import (
     Adaptation,
     AdaptationCurrent,
@@ -31,6 +30,7 @@ from neuropil.cells.parts import (
     traced,
 )
 from neuropil.cells.surrogate import SuperSpike, Surrogate
+from neuropil.cells.unrolled import Kind, membrane
 from neuropil.core import System, check_dt, param
 
 
