@@ -2,6 +2,7 @@
 
 from neuropil.blocks.attention import Attention, attention, attention_weights, causal
 from neuropil.blocks.gated import QLSTM, RGLRU, Gated
+from neuropil.blocks.inhibition import EICircuit, nonzero_floor, scaled_gradient
 from neuropil.blocks.linear import (
     KernelSum,
     Learned,
@@ -22,6 +23,7 @@ __all__ = [
     "SSD",
     "Attention",
     "DiagonalSSM",
+    "EICircuit",
     "Gated",
     "KernelSum",
     "LayerNorm",
@@ -37,6 +39,8 @@ __all__ = [
     "elu_plus_one",
     "identity",
     "linear_scan",
+    "nonzero_floor",
+    "scaled_gradient",
     "separable",
     "sinusoids",
     "taylor",

@@ -32,6 +32,7 @@ from neuropil.learn.loop import Fit, NonFiniteError, check_data, evaluate, minib
 from neuropil.learn.optimiser import Gradient, Optimiser, learnable
 from neuropil.learn.projection import Projected, guarded_linear, project_update
 from neuropil.learn.rate_gradient import RateLIF, rate_weights, weighted_rate
+from neuropil.learn.signs import keep_signs, scale_gradients
 from neuropil.learn.trainer import Trainer
 from neuropil.learn.wiring_diagram import Diagram, LinearSystem, Wired, beside, box
 
@@ -70,10 +71,12 @@ __all__ = [
     "check_data",
     "evaluate",
     "guarded_linear",
+    "keep_signs",
     "learnable",
     "minibatches",
     "project_update",
     "rate_weights",
+    "scale_gradients",
     "series",
     "train",
     "weighted_rate",

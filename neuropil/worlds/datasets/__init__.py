@@ -34,7 +34,7 @@ def load(name: str, *, progress: bool = True):
     """The data set `name` as a typed object, fetched and checked first.
 
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
-    `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`;
+    `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`; `celegans-connectome`: `Worm`;
     `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
@@ -67,6 +67,10 @@ def load(name: str, *, progress: bool = True):
         from .braille import load_braille
 
         return load_braille(paths, about)
+    if name == "celegans-connectome":
+        from .celegans import load_worm
+
+        return load_worm(paths, about)
     from .hippocampus import load_session
 
     return load_session(name, paths, about)

@@ -18,4 +18,9 @@ EXAMPLES = {
     "conv": Example(
         lambda k: wiring.Conv.init_uniform(2, 3, (3,), k), normal(2, 5), (wiring.Conv,)
     ),
+    "signed": Example(
+        lambda k: wiring.Signed.dale(dense(3, 3, k), [1, 1, -1], loops=False),
+        normal(3),
+        (wiring.Signed,),
+    ),
 }
