@@ -1,307 +1,134 @@
-r"""The membrane of a `LIF` over a whole time axis, with a backward pass that keeps one potential a tick.
-
-$$h_t = v_{rest} + (v_{t-1} - v_{rest}) b + g x_t, \quad s_t = \Theta(h_t - \vartheta), \quad
-  v_t = h_t + s_t\, \text{jump}(h_t)$$
-
-with jump = -threshold (soft reset), value - h (hard) or 0. Kept for the gradient are the h alone: spikes,
-slopes of the surrogate and potentials before the tick follow from them. On a CPU with a compiler both
-passes are one loop over memory (`native/lif.cc`), elsewhere a scan forwards and one backwards.
-
-Three operations, each the derivative of the one before, so that all of JAX's transformations go through:
-`membrane` (values), its tangent (linear in the tangents, for forward mode), and the tangent's transpose (for
-backward mode). The two latter are differentiated as the plain JAX functions they stand for, which is
-what a second derivative needs. A `custom_vjp` would forbid forward mode.
-"""
+"""The base of spiking cells written as differential equations with a threshold and a jump."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
-from jax.core import ShapedArray
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax import Array
 
-from neuropil import native
-from neuropil.cells import surrogate as bumps
+from neuropil.cells.escape import Escape
+from neuropil.cells.parts import (
+    AdaptationCurrent,
+    Noise,
+    NoReset,
+    Refractory,
+    add_currents,
+    as_drive,
+    check_fits,
+    check_parts,
+    emit,
+    population,
+    start_parts,
+    traced,
+)
+from neuropil.cells.surrogate import SuperSpike, Surrogate
+from neuropil.core import Drive, ExponentialEuler, Method, System, check_dt
+from neuropil.core.param import param_fields
 
-NAMES = ("x", "v0", "decay", "gain", "threshold", "rest", "value")
-KINDS = dict(zip(NAMES, "TSPPPPP", strict=True))  # (time, row, cell), (row, cell), (cell,)
-CODES = {
-    bumps.SuperSpike: 1,
-    bumps.ATan: 2,
-    bumps.Triangle: 3,
-    bumps.Boxcar: 4,
-    bumps.StraightThrough: 5,
-    bumps.NoGradient: 6,
-}
-
-
-class Kind(NamedTuple):
-    """What does not change along the time axis and is no array: "soft", "hard" or "none"; the spike's slope."""
-
-    reset: str
-    detach: bool
-    surrogate: Any
-
-    def after(self, h: Array, s: Array, threshold: Array, value: Array) -> Array:
-        """The potential after the reset."""
-        s = lax.stop_gradient(s) if self.detach else s
-        if self.reset == "soft":
-            return h - s * threshold
-        return h + s * (value - h) if self.reset == "hard" else h
-
-    def codes(self) -> dict:
-        """The same for the kernel."""
-        reset = np.int32(("soft", "hard", "none").index(self.reset))
-        return {"reset": reset, "closed": np.int32(self.surrogate.closed)}
+PARTS = ("left", "noise", "escape", "currents")
+OVERSHOOT = (
+    100.0  # mV above the threshold; what an explosive upstroke reaches beyond it means nothing
+)
 
 
-def membrane(kind: Kind, x: Array, v0: Array, **parameters: Array) -> tuple[Array, Array]:
-    """(spikes (time, row, cell), potentials at the end (row, cell)) of inputs x (time, row, cell).
+class Membrane(System):
+    r"""A spiking cell given by dy/dt = f(y, input), a threshold and what happens at a spike.
 
-    `v0` (row, cell) are the potentials before; decay, gain, threshold, rest and value are (cell,).
+    $$\dot y = f(y, I), \qquad \text{spike where } v > \theta, \qquad y \leftarrow \text{jump}(y)$$
+
+    A subclass declares its parameters, `threshold` (mV) and `reset` among them, and writes `begin`, `field`
+    and `timescales`; `jump` and `membrane_tau` where it needs them. The scheme is chosen apart, by `method`:
+
+    >>> import jax
+    >>> from neuropil.cells import SubtractReset, ValueReset
+    >>> from neuropil.core import RK4, param, run, start
+    >>> class Perfect(Membrane):
+    ...     '''The perfect integrator, dv/dt = I.'''
+    ...     threshold: Array = param(1.0, unit="mV")
+    ...     reset: Any = eqx.field(default_factory=ValueReset)
+    ...     def begin(self): return {"v": jnp.zeros(self.shape)}
+    ...     def field(self, t, y, x): return {"v": x.at(y["v"])}
+    ...     def timescales(self): return jnp.inf, jnp.inf
+    >>> cells = Perfect(2, method=RK4(), refractory=None)
+    >>> _, s = run(cells, start(cells, 1.0, jax.random.key(0)), jnp.full((6, 2), 0.4))
+    >>> s[:, 0].tolist()
+    [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+
+    Common arguments (by name): `method`, the scheme (default exponential Euler); `refractory`, `noise`,
+    `escape`, `currents`: parts, as of `LIF`; `surrogate`, the derivative of a spike.
+
+    Input: a current of shape `shape`, a `Drive` of current and conductance, or None. Output: spikes, 0.0 or
+    1.0. State: {"v", the cell's other variables, and those of its parts}.
+
+    With `NoReset()` a spike is the upward crossing of the threshold. Raises ValueError at the start of a run
+    whose dt is unstable with the scheme, and warns (`AccuracyWarning`) of one that is coarse.
     """
-    args = (x, v0, *(parameters[name] for name in NAMES[2:]))
-    return tuple(_membrane.bind(*args, kind=kind)[:2])
 
+    shape: tuple[int, ...] = eqx.field(static=True, converter=population)
+    method: Method = eqx.field(kw_only=True, default_factory=ExponentialEuler)
+    refractory: Refractory | None = eqx.field(kw_only=True, default=None)
+    noise: Noise | None = eqx.field(kw_only=True, default=None)
+    escape: Escape | None = eqx.field(kw_only=True, default=None)
+    currents: tuple[AdaptationCurrent, ...] = eqx.field(kw_only=True, default=())
+    surrogate: Surrogate = eqx.field(kw_only=True, default_factory=lambda: SuperSpike(slope=0.1))
 
-def _forward(x, v0, *parameters, kind):
-    """The reference: a scan over ticks, in the very steps of `LIF.step`; (spikes, v at the end, h)."""
-    decay, gain, threshold, rest, value = (p[None] for p in parameters)
+    def __check_init__(self):
+        name = type(self).__name__
+        values = {n: getattr(self, n) for n in param_fields(self)}
+        check_fits(name, self.shape, **{n: a for n, a in values.items() if a is not None})
+        check_parts(self)
+        if self.noise is not None and self.membrane_tau() is None:
+            raise ValueError(
+                f"{name}: it has no leak that says how noise decays; add it to the input"
+            )
 
-    def body(v, x):
-        h = rest + (v - rest) * decay + gain * x
-        s = kind.surrogate(h - threshold)
-        return kind.after(h, s, threshold, value), (s, h)
-
-    v, (s, h) = lax.scan(body, v0, x)
-    return s, v, h
-
-
-def _tangent(x, h, v0, *rest, kind, wrt):
-    """Tangents of `_forward` along those of its inputs that move (`wrt`)."""
-    at = dict(zip(NAMES, (x, v0, *rest[:5]), strict=True))
-    along = {n: jnp.zeros_like(a) for n, a in at.items()} | dict(zip(wrt, rest[5:], strict=True))
-    whole = lambda *a: _forward(*a, kind=kind)
-    return jax.jvp(whole, tuple(at.values()), tuple(along[n] for n in NAMES))[1]
-
-
-def _adjoint(h, v0, decay, gain, threshold, rest, value, gs, gend, *more, kind, wrt, use):
-    """The transpose of `_tangent`: a scan backwards. `use` names what is in `more`: "x", "gh"."""
-    given = dict(zip(use, more, strict=True))
-    decay, gain, threshold, rest, value = (p[None] for p in (decay, gain, threshold, rest, value))
-    u = h - threshold[None]
-    s = kind.surrogate(u)
-    kept = lax.stop_gradient(s) if kind.detach else s
-    jump = {"soft": -threshold[None] + jnp.zeros_like(h), "hard": value[None] - h}
-    jump = jump.get(kind.reset, jnp.zeros_like(h))
-    slope = kind.surrogate.shape(u)
-
-    def body(back, now):
-        gs, slope, jump, kept, gh = now
-        spike = slope * (gs if kind.detach else gs + jump * back)
-        dh = (back * (1 - kept) if kind.reset == "hard" else back) + spike + gh
-        return decay * dh, (dh, spike, back)
-
-    gh = given.get("gh", jnp.zeros_like(h))
-    gv, (dh, spike, back) = lax.scan(body, gend, (gs, slope, jump, kept, gh), reverse=True)
-    found = {"x": gain[None] * dh, "v0": gv}
-    if set(wrt) & set(NAMES[2:]):
-        after = kind.after(h, s, threshold[None], value[None])
-        before = jnp.concatenate([v0[None], after[:-1]])
-        reset = {kind.reset: kept * back}
-        none = jnp.zeros_like(h)
-        found |= {
-            "decay": dh * (before - rest[None]),
-            "threshold": -spike - reset.get("soft", none),
-            "rest": dh * (1 - decay[None]),
-            "value": reset.get("hard", none),
-        }
-        if "gain" in wrt:
-            found["gain"] = dh * given["x"]
-    total = lambda name: found[name].sum((0, 1)) if KINDS[name] == "P" else found[name]
-    return [total(name) for name in wrt]
-
-
-def _symbol(name, dtype):
-    return f"lif.{name}_f{8 * dtype.itemsize}"
-
-
-def _native(dtype):
-    return dtype in (jnp.float32, jnp.float64) and native.available("lif")
-
-
-def _forward_here(x, v0, *parameters, kind):
-    if not _native(x.dtype):
-        return _forward(x, v0, *parameters, kind=kind)
-    like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
-    return native.call(
-        _symbol("forward", x.dtype),
-        lambda *a: _forward(*a, kind=kind),
-        (like(x), like(v0), like(x)),
-        *(x, v0, *parameters),
-        aliases={0: 2, 1: 1},  # no fresh memory but for the spikes
-        **kind.codes(),
-    )
-
-
-def _adjoint_here(h, v0, *rest, kind, wrt, use):
-    if not _native(h.dtype) or "gh" in use:
-        return _adjoint(h, v0, *rest, kind=kind, wrt=wrt, use=use)
-    parameters, (gs, gend, *more) = rest[:5], rest[5:]
-    given, code = dict(zip(use, more, strict=True)), CODES.get(type(kind.surrogate), 0)
-    none = jnp.zeros((0, 0, 0), h.dtype)
-    many = 5 if set(wrt) & set(NAMES[2:]) else 0
-    x = given.get("x", none)
-    slope = none if code else kind.surrogate.shape(h - parameters[2][None, None])
-
-    def plain(gs, gend, h, v0, *rest):
-        names = tuple(n for n in NAMES if many or KINDS[n] != "P")
-        names = names if use else tuple(n for n in names if n != "gain")
-        parameters, (x, _) = rest[:5], rest[5:]
-        xs = (x,) if use else ()
-        out = _adjoint(h, v0, *parameters, gs, gend, *xs, kind=kind, wrt=names, use=use)
-        out = dict(zip(names, out, strict=True))
-        zero = jnp.zeros_like(parameters[0])
-        sums = [out.get(n, zero) for n in NAMES[2:]] if many else jnp.zeros((0, h.shape[2]))
-        return (
-            out["x"],
-            out["v0"],
-            jnp.stack(sums).astype(h.dtype) if many else sums.astype(h.dtype),
+    def begin(self) -> dict[str, Array]:
+        """The variables before the first tick, {"v": ...}."""
+        raise TypeError(
+            f"{type(self).__name__} has no begin(); return {{'v': ..., other variables}}"
         )
 
-    like = lambda *shape: jax.ShapeDtypeStruct(shape, h.dtype)
-    gx, gv, sums = native.call(
-        _symbol("backward", h.dtype),
-        plain,
-        (like(*h.shape), like(*v0.shape), like(many, h.shape[2])),
-        *(gs, gend, h, v0, *parameters, x, slope),
-        aliases={0: 0, 1: 1},
-        detach=np.int32(kind.detach),
-        shape=np.int32(code),
-        slope=np.float64(kind.surrogate.slope),
-        **kind.codes(),
-    )
-    found = {"x": gx, "v0": gv} | (dict(zip(NAMES[2:], sums, strict=True)) if many else {})
-    return [found[name] for name in wrt]
+    def field(self, t: Array, y: dict[str, Array], x: Drive) -> dict[str, Array]:
+        """dy/dt per ms; `x.at(v)` is the current that arrives."""
+        raise TypeError(f"{type(self).__name__} has no field(t, y, x); return dy/dt per ms")
 
+    def timescales(self) -> tuple[float, float]:
+        """(shortest time constant at any moment, shortest one that spike times depend on), ms."""
+        raise TypeError(f"{type(self).__name__} has no timescales(); return two numbers in ms")
 
-def _inputs_forward(**_):
-    return "TSPPPPP"
+    def jump(self, y: dict[str, Array], s: Array) -> dict[str, Array]:
+        """The variables other than v after the spikes s."""
+        return y
 
+    def membrane_tau(self) -> Array | None:
+        """Time constant of the passive membrane, for noise; None: there is none."""
+        return None
 
-def _inputs_tangent(wrt, **_):
-    return "TTSPPPPP" + "".join(KINDS[n] for n in wrt)
+    def init(self, dt, key):
+        if not traced(self):
+            check_dt(type(self).__name__, self.method, dt, *self.timescales())
+        return self.begin() | start_parts(self, key, self.rest())
 
+    def step(self, state, x, tick):
+        new: dict[str, Any] = {}
+        before = {name: a for name, a in state.items() if name not in PARTS}
+        x = add_currents(self, state, as_drive(x, self.shape, before["v"].dtype))
+        x = Drive.of(x.current) if x.conductance is None else x
+        y = self.method(self.field, tick.i * tick.dt, before, x, tick.dt)
+        v = y["v"]
+        if self.noise is not None:
+            new["noise"], normals = self.noise.draw(state["noise"], tick.i)
+            v = v + self.noise.increment(normals, tick.dt, self.membrane_tau())
+        if self.refractory is not None:
+            v = jnp.where(state["left"] > 0, before["v"], v)
+        v = jnp.minimum(v, self.threshold + OVERSHOOT)
+        u = v - self.threshold
+        if isinstance(self.reset, NoReset):  # only the upward crossing counts
+            u = jnp.where(before["v"] > self.threshold, -jnp.abs(u), u)
+        s = emit(self, state, new, u, tick)
+        return self.jump(y | {"v": self.reset(v, s, self.threshold)}, s) | new, s
 
-def _inputs_adjoint(use, **_):
-    return "TSPPPPPTS" + "T" * len(use)
-
-
-def _outputs_forward(**_):
-    return "TST"
-
-
-def _outputs_adjoint(wrt, **_):
-    return "".join(KINDS[n] for n in wrt)
-
-
-def _moved(a, axis, n, kind, rows):
-    """An operand with its batch axis (None: has none) merged into the rows, or else into the cells."""
-    if kind == "P" and rows:
-        return a
-    where = {"T": 1, "S": 0, "P": 0}[kind] + (not rows and kind != "P")
-    a = jnp.broadcast_to(a, (n, *a.shape)) if axis is None else a
-    a = jnp.moveaxis(a, axis or 0, where)
-    return a.reshape(*a.shape[:where], -1, *a.shape[where + 2 :])
-
-
-def _split(a, n, kind, rows):
-    """(an output with its batch axis again, where that is)."""
-    where = {"T": 1, "S": 0, "P": 0}[kind] + (not rows and kind != "P")
-    return a.reshape(*a.shape[:where], n, -1, *a.shape[where + 1 :]), where
-
-
-def _batched(primitive, inputs, outputs):
-    """More samples are more rows; where a parameter, or a sum over the rows, has a batch axis: more cells."""
-
-    def rule(args, axes, **settings):
-        kinds = inputs(**settings)
-        n = next(a.shape[d] for a, d in zip(args, axes, strict=True) if d is not None)
-        own = [k for k, d in zip(kinds, axes, strict=True) if d is not None]
-        rows = "P" not in own and "P" not in outputs(**settings)
-        merged = [_moved(a, d, n, k, rows) for a, d, k in zip(args, axes, kinds, strict=True)]
-        out = primitive.bind(*merged, **settings)
-        split = [_split(a, n, k, rows) for a, k in zip(out, outputs(**settings), strict=True)]
-        return [a for a, _ in split], [d for _, d in split]
-
-    batching.primitive_batchers[primitive] = rule
-
-
-def _shapes(inputs, outputs):
-    """Outputs are shaped as the inputs of their kind."""
-
-    def rule(*args, **settings):
-        like = dict(zip(inputs(**settings), args, strict=True))
-        return [ShapedArray(like[k].shape, like[k].dtype) for k in outputs(**settings)]
-
-    return rule
-
-
-def _primitive(name, here, inputs, outputs):
-    made = Primitive(name)
-    made.multiple_results = True
-    made.def_impl(here)
-    made.def_abstract_eval(_shapes(inputs, outputs))
-    mlir.register_lowering(made, mlir.lower_fun(here, multiple_results=True))
-    _batched(made, inputs, outputs)
-    return made
-
-
-_membrane = _primitive("membrane", _forward_here, _inputs_forward, _outputs_forward)
-_membrane_tangent = _primitive("membrane_tangent", _tangent, _inputs_tangent, _outputs_forward)
-_membrane_adjoint = _primitive("membrane_adjoint", _adjoint_here, _inputs_adjoint, _outputs_adjoint)
-
-
-def _jvp(primals, tangents, *, kind):
-    out = _membrane.bind(*primals, kind=kind)
-    moving = [(n, t) for n, t in zip(NAMES, tangents, strict=True) if type(t) is not ad.Zero]
-    x, v0, *parameters = primals
-    wrt = tuple(n for n, _ in moving)
-    lin = [t for _, t in moving]
-    return out, _membrane_tangent.bind(x, out[2], v0, *parameters, *lin, kind=kind, wrt=wrt)
-
-
-def _as_plain(function):
-    """The derivative of an operation is that of the JAX function it stands for."""
-
-    def jvp(primals, tangents, **settings):
-        tangents = [ad.instantiate_zeros(t) for t in tangents]
-        return jax.jvp(lambda *a: function(*a, **settings), primals, tangents)
-
-    return jvp
-
-
-def _transpose(cts, x, h, v0, *rest, kind, wrt):
-    gs, gend, gh = cts
-    parameters = rest[:5]
-    zero = lambda ct, like: jnp.zeros_like(like) if type(ct) is ad.Zero else ct
-    more = {"x": x} if "gain" in wrt else {}
-    more |= {} if type(gh) is ad.Zero else {"gh": gh}
-    found = _membrane_adjoint.bind(
-        *(h, v0, *parameters, zero(gs, h), zero(gend, v0), *more.values()),
-        kind=kind,
-        wrt=wrt,
-        use=tuple(more),
-    )
-    return [None] * 8 + list(found)
-
-
-ad.primitive_jvps[_membrane] = _jvp
-ad.primitive_jvps[_membrane_tangent] = _as_plain(_tangent)
-ad.primitive_jvps[_membrane_adjoint] = _as_plain(_adjoint)
-ad.primitive_transposes[_membrane_tangent] = _transpose
+    def rest(self):
+        return jnp.zeros(self.shape, jnp.result_type(float))

@@ -175,7 +175,7 @@ def as_drive(x: Array | Drive | None, shape: tuple[int, ...], dtype) -> Drive:
 
 
 def relaxed(
-    v: Array, x: Drive, dt: Array, tau: Array, rest: Array, resistance: Array | float = 1.0
+    v: Array, x: Drive, dt: Array, tau: Array, rest: Any = 0.0, resistance: Any = 1.0
 ) -> Array:
     r"""A leaky potential after a tick, exact for a current and a conductance that are constant within it.
 
