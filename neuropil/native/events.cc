@@ -1,16 +1,162 @@
-// Event-driven delivery along the rows of a sparse matrix: only cells that are not silent cost anything.
+// Event-driven products with a sparse matrix: only the rows of cells that are not silent cost anything.
+//
+// Row j of the matrix is target[start[j] .. start[j + 1]), with a weight for each entry or one for all.
+// Every operand may have a leading batch axis; one without it serves the whole batch.
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
 
-// y = sum of the rows of x's non-zero entries. Row j holds target[j * k .. j * k + k).
-static ffi::Error Scale(ffi::Buffer<ffi::F32> x, ffi::ResultBuffer<ffi::F32> y, float factor) {
-  for (size_t i = 0; i < x.element_count(); ++i) y->typed_data()[i] = factor * x.typed_data()[i];
+namespace {
+
+constexpr int kAhead = 4;  // rows whose memory is asked for before they are needed
+
+// Indices of x's entries that are not zero, NaN among them.
+template <typename T>
+const std::vector<int32_t>& Active(const T* x, int64_t n) {
+  static thread_local std::vector<int32_t> found;
+  found.clear();
+  constexpr int64_t kBlock = 32;
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    int any = 0;
+    for (int64_t k = 0; k < kBlock; ++k) any |= x[i + k] != T(0);
+    if (!any) continue;
+    for (int64_t k = 0; k < kBlock; ++k)
+      if (x[i + k] != T(0)) found.push_back(static_cast<int32_t>(i + k));
+  }
+  for (; i < n; ++i)
+    if (x[i] != T(0)) found.push_back(static_cast<int32_t>(i));
+  return found;
+}
+
+struct Rows {
+  const int32_t* target;
+  const int32_t* start;
+  int64_t pre;
+};
+
+void Prefetch(const Rows& rows, const std::vector<int32_t>& active, size_t k) {
+  if (k + kAhead >= active.size()) return;
+  const int32_t j = active[k + kAhead];
+  for (int32_t z = rows.start[j]; z < rows.start[j + 1]; z += 16)
+    __builtin_prefetch(rows.target + z);
+}
+
+// y_i = sum of weight * x_j over the entries (j, i)
+template <typename T>
+void Forward(const Rows& rows, const T* x, const T* weight, bool shared, T* y, int64_t post) {
+  std::memset(y, 0, post * sizeof(T));
+  const auto& active = Active(x, rows.pre);
+  for (size_t k = 0; k < active.size(); ++k) {
+    Prefetch(rows, active, k);
+    const int32_t j = active[k], end = rows.start[j + 1];
+    if (shared) {
+      const T jump = weight[0] * x[j];
+      for (int32_t z = rows.start[j]; z < end; ++z) y[rows.target[z]] += jump;
+    } else {
+      for (int32_t z = rows.start[j]; z < end; ++z) y[rows.target[z]] += weight[z] * x[j];
+    }
+  }
+}
+
+// x_j = sum of weight * y_i over the entries (j, i)
+template <typename T>
+void Transpose(const Rows& rows, const T* y, const T* weight, bool shared, T* x) {
+  for (int64_t j = 0; j < rows.pre; ++j) {
+    T sum = 0;
+    if (shared) {
+      for (int32_t z = rows.start[j]; z < rows.start[j + 1]; ++z) sum += y[rows.target[z]];
+      sum *= weight[0];
+    } else {
+      for (int32_t z = rows.start[j]; z < rows.start[j + 1]; ++z)
+        sum += weight[z] * y[rows.target[z]];
+    }
+    x[j] = sum;
+  }
+}
+
+// weight of the entry (j, i) = x_j y_i, or the sum of these where one weight is shared
+template <typename T>
+void Outer(const Rows& rows, const T* x, const T* y, bool shared, T* weight, int64_t entries) {
+  std::memset(weight, 0, (shared ? 1 : entries) * sizeof(T));
+  double total = 0;
+  const auto& active = Active(x, rows.pre);
+  for (size_t k = 0; k < active.size(); ++k) {
+    Prefetch(rows, active, k);
+    const int32_t j = active[k];
+    double sum = 0;
+    for (int32_t z = rows.start[j]; z < rows.start[j + 1]; ++z) {
+      const T product = x[j] * y[rows.target[z]];
+      if (shared) sum += product; else weight[z] = product;
+    }
+    total += sum;
+  }
+  if (shared) weight[0] = static_cast<T>(total);
+}
+
+// One operand of a batch: where sample b begins.
+template <typename T>
+struct Operand {
+  T* data;
+  int64_t size;    // of one sample
+  int64_t stride;  // 0 where all samples share it
+  T* at(int64_t b) const { return data + b * stride; }
+};
+
+template <typename T, typename B>
+Operand<T> Of(B& buffer, bool batched, int64_t batch) {
+  const int64_t count = buffer.element_count();
+  const int64_t size = batched ? count / batch : count;
+  return {reinterpret_cast<T*>(buffer.untyped_data()), size, batched ? size : 0};
+}
+
+enum Mode { kForward, kTranspose, kOuter };
+
+template <typename T>
+void Run(int mode, bool shared, int batched, int64_t batch, ffi::AnyBuffer& a, ffi::AnyBuffer& b,
+         ffi::AnyBuffer& target, ffi::AnyBuffer& start, ffi::AnyBuffer& out) {
+  const auto left = Of<T>(a, batched & 1, batch), right = Of<T>(b, batched & 2, batch);
+  const auto ends = Of<int32_t>(target, batched & 4, batch);
+  const auto from = Of<int32_t>(start, batched & 8, batch);
+  const auto result = Of<T>(out, batched, batch);
+  for (int64_t k = 0; k < batch; ++k) {
+    const Rows rows{ends.at(k), from.at(k), from.size - 1};
+    if (mode == kForward)
+      Forward<T>(rows, left.at(k), right.at(k), shared, result.at(k), result.size);
+    else if (mode == kTranspose)
+      Transpose<T>(rows, left.at(k), right.at(k), shared, result.at(k));
+    else
+      Outer<T>(rows, left.at(k), right.at(k), shared, result.at(k), ends.size);
+  }
+}
+
+ffi::Error Product(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer target, ffi::AnyBuffer start,
+                   ffi::Result<ffi::AnyBuffer> out, int32_t mode, int32_t shared, int32_t batched,
+                   int32_t batch) {
+  if (batch == 0) return ffi::Error::Success();
+  if (a.element_type() == ffi::F32)
+    Run<float>(mode, shared, batched, batch, a, b, target, start, *out);
+  else if (a.element_type() == ffi::F64)
+    Run<double>(mode, shared, batched, batch, a, b, target, start, *out);
+  else
+    return ffi::Error::InvalidArgument("events.product takes float32 or float64");
   return ffi::Error::Success();
 }
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(scale, Scale,
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(product, Product,
                               ffi::Ffi::Bind()
-                                  .Arg<ffi::Buffer<ffi::F32>>()
-                                  .Ret<ffi::Buffer<ffi::F32>>()
-                                  .Attr<float>("factor"));
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Attr<int32_t>("mode")
+                                  .Attr<int32_t>("shared")
+                                  .Attr<int32_t>("batched")
+                                  .Attr<int32_t>("batch"));

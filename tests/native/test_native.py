@@ -18,9 +18,13 @@ needs_compiler = pytest.mark.skipif(
 
 
 def doubled(x):
-    """Twice x by the kernel; 100 more by the function that stands in for it, to tell them apart."""
+    """Twice x by a kernel; 100 more by the function that stands in for it, to tell them apart."""
     like = jax.ShapeDtypeStruct(x.shape, x.dtype)
-    return native.call("events.scale", lambda x: 2 * x + 100, like, x, factor=np.float32(2))
+    each = jnp.arange(x.shape[0] + 1, dtype=jnp.int32)  # every cell has one target, its own
+    arrays = (x, jnp.float32(2), each[:-1], each)
+    how = {"mode": 0, "shared": 1, "batched": 0, "batch": 1}
+    how = {name: np.int32(value) for name, value in how.items()}
+    return native.call("events.product", lambda x, *_: 2 * x + 100, like, *arrays, **how)
 
 
 @needs_compiler
