@@ -108,6 +108,22 @@ class LSTM(System):
         weight, recurrent, bias = uniform_gates(pre, post, 4, key)
         return LSTM(weight, recurrent, bias.at[post : 2 * post].add(forget))
 
+    @staticmethod
+    def init_chrono(pre: int, post: int, key: Array, *, horizon: float | int) -> LSTM:
+        """Units that remember for 1 to `horizon` ticks: b_f = log U(1, horizon - 1), b_i = -b_f, else 0.
+
+        Weights are uniform on +-1/sqrt(post).
+
+        Source: Tallec, Ollivier (2018), ICLR, arXiv:1804.11188.
+        """
+        if horizon <= 2:
+            raise ValueError(f"LSTM.init_chrono: horizon = {horizon} ticks but it must be above 2")
+        a, b = jax.random.split(key)
+        weight, recurrent, _ = uniform_gates(pre, post, 4, a)
+        spans = jnp.log(jax.random.uniform(b, (post,), minval=1, maxval=horizon - 1))
+        still = jnp.zeros(2 * post)
+        return LSTM(weight, recurrent, jnp.concatenate([-spans, spans, still]))
+
     def init(self, dt, key):
         return {"h": self.rest(), "c": self.rest()}
 

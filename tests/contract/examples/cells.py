@@ -35,4 +35,11 @@ EXAMPLES = {
     "rnn": Example(lambda k: cells.SimpleRNN.init_uniform(2, 3, k), normal(2), (cells.SimpleRNN,)),
     "gru": Example(lambda k: cells.GRU.init_uniform(2, 3, k), normal(2), (cells.GRU,)),
     "lstm": Example(lambda k: cells.LSTM.init_uniform(2, 3, k), normal(2), (cells.LSTM,)),
+    "elm": Example(lambda k: cells.ELM.init_uniform(3, 2, k), normal(3), (cells.ELM,)),
+    "elm with branches": Example(
+        lambda k: cells.ELM.init_uniform(3, 2, k, route=cells.windows(3, 2, 2), rule="v2"),
+        normal(3),
+        (cells.ELM,),
+        dt=2.0,
+    ),
 }
