@@ -7,9 +7,11 @@ from neuropil.wiring.base import Wiring
 from neuropil.wiring.connectome import Connectome, from_table
 from neuropil.wiring.conv import Conv
 from neuropil.wiring.dale import Signed
+from neuropil.wiring.delayed import DelayedSparse
 from neuropil.wiring.dense import Dense, LowRank
 from neuropil.wiring.edges import Edges, blocks, signs, together
 from neuropil.wiring.graphs import scale_free, small_world
+from neuropil.wiring.product import event_product
 from neuropil.wiring.random import (
     distance_dependent,
     fixed_in_degree,
@@ -21,6 +23,7 @@ from neuropil.wiring.sparse import Sparse
 __all__ = [
     "Connectome",
     "Conv",
+    "DelayedSparse",
     "Dense",
     "Edges",
     "LowRank",
@@ -29,6 +32,7 @@ __all__ = [
     "Wiring",
     "blocks",
     "distance_dependent",
+    "event_product",
     "fixed_in_degree",
     "fixed_out_degree",
     "fixed_probability",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from neuropil.core import param
 from neuropil.wiring.base import Wiring, check_weight, uniform
+from neuropil.wiring.product import event_product
 
 
 class Dense(Wiring):
     r"""All to all: $y = W x + b$, W of shape (post, pre).
+
+    `events`: where a whole time axis or batch of inputs is at hand, go by its entries that are not zero,
+    forwards and for the gradient of the weight (`event_product`). Exact for any input, faster than the
+    matrix product where fewer than about one input in eight is active.
 
     >>> Dense(jnp.array([[1.0, 2.0]])).forward(jnp.array([3.0, 4.0]))
     Array([11.], dtype=float32)
@@ -19,6 +25,7 @@ class Dense(Wiring):
 
     weight: Array = param(axes=("post", "pre"))
     bias: Array | None = param(None, axes=("post",))
+    events: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         check_weight("Dense", self.weight, 2, "(post, pre)")
@@ -39,14 +46,17 @@ class Dense(Wiring):
 
     def forward(self, x):
         # W @ x for one sample: x @ W.T would write out the transpose at every tick (15 times slower)
-        y = self.weight @ x if x.ndim == 1 else x @ self.weight.T
+        y = self.weight @ x if x.ndim == 1 else self._rows(x)
         return y if self.bias is None else y + self.bias
+
+    def _rows(self, x):
+        return event_product(x, self.weight) if self.events else x @ self.weight.T
 
     def transpose(self, y):
         return y @ self.weight
 
     def unroll(self, state, xs, ticks):
-        ys = xs @ self.weight.T  # one matrix product over the whole time axis
+        ys = self._rows(xs)  # one matrix product over the whole time axis
         return state, ys if self.bias is None else ys + self.bias[None]
 
     def rest(self):
