@@ -15,7 +15,9 @@ def read(path: str | Path, **options: Any) -> Recording:
 
     `.npz`: written by `Recording.save`; `.nc`: netCDF 3 with one variable (trial, time, unit) or
     (time, unit), attributes `rate` (Hz) and `units`; `.mat`: MatClust spikes, `rate=` bins per
-    second (100); `.h5`, `.hdf5`: spike trials in the form of SHD, `rate=` as before.
+    second (100); `.h5`, `.hdf5`: spike trials in the form of SHD, `rate=` as before;
+    event cameras (`.bin`, `.dat`, `.raw`, `.aedat`, `.aedat4`, `.es`): `rate=` (1000) and the options of
+    `neuropil.recordings.events.read_events`.
     FileNotFoundError or ValueError in one line.
     """
     path = Path(path)
@@ -92,11 +94,18 @@ def _speech(path: Path, rate: float | int = 100.0) -> Recording:
     return open_trials(path).recording(rate)
 
 
+def _events(path: Path, rate: float | int = 1000.0, **options: Any) -> Recording:
+    from .events import read_events
+
+    return read_events(path, **options).recording(rate)
+
+
 READERS: dict[str, Callable[..., Recording]] = {
     ".npz": _npz,
     ".nc": _netcdf,
     ".mat": _matclust,
     ".h5": _speech,
     ".hdf5": _speech,
+    **dict.fromkeys((".bin", ".dat", ".raw", ".aedat", ".aedat4", ".es"), _events),
 }
 """Suffix -> reader(path, **options). A new format is a function here, or an entry from elsewhere."""

@@ -6,5 +6,14 @@ is larger than memory, `open_trials(path)` the labelled trials of SHD and SSC.
 
 from .events import Events
 from .speech import SpikeTrials, open_trials
+from .stream import FORMATS, EventStream, read_events, stream_events
 
-__all__ = ["Events", "SpikeTrials", "open_trials"]
+__all__ = [
+    "FORMATS",
+    "EventStream",
+    "Events",
+    "SpikeTrials",
+    "open_trials",
+    "read_events",
+    "stream_events",
+]
