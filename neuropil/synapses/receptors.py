@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from neuropil.core import Drive, System, param
+from neuropil.core import Drive, Part, System, param
 from neuropil.core.compose import check_name
 from neuropil.core.drive import add
 from neuropil.core.path import join
@@ -50,6 +50,68 @@ class Conductance(System):
 
     def rest(self):
         return jnp.zeros(self.shape, self.tau.dtype)
+
+
+class MagnesiumBlock(Part):
+    r"""Share of NMDA channels that magnesium leaves open: $B(v) = 1 / (1 + \frac{[Mg]}{3.57} e^{-0.062 v})$.
+
+    `magnesium` in mM, v in mV. Source: Jahr, Stevens (1990), J. Neurosci. 10, 3178.
+
+    >>> [round(float(b), 3) for b in MagnesiumBlock(1.0)(jnp.array([-65.0, 0.0]))]
+    [0.06, 0.781]
+    """
+
+    magnesium: Array = param(1.0, unit="mM", bounds=(0, None))
+
+    def __call__(self, v: Array) -> Array:
+        return 1 / (1 + self.magnesium / 3.57 * jnp.exp(-0.062 * v))
+
+
+class Receptor(System):
+    r"""A conductance with any time course, and a block that depends on the voltage.
+
+    $$I = g(t)\, B(v)\, (E - v)$$
+
+    **Arguments**: `shape` of the postsynaptic population; `reversal` E (mV); `kinetics`, a system that makes
+    the conductance from what arrives (`Alpha`, `DoubleExponential`, `Exponential`; one a cell, since they are
+    linear), or None where a conductance arrives already (from `TwoState` before the wiring); `block`, B(v),
+    such as `MagnesiumBlock()`, or None. B is taken at the voltage before the tick.
+
+    Output: g of this tick, without B. Reversals as usual: AMPA and NMDA 0 mV, GABA-A -80, GABA-B -95.
+
+    >>> import jax
+    >>> from neuropil.cells import LIF
+    >>> from neuropil.core import run, start
+    >>> nmda = Receptor(1, 0.0, block=MagnesiumBlock(1.0))
+    >>> cell = Receptors(LIF(1, v_rest=-65.0, threshold=-50.0), nmda=nmda)
+    >>> g = jnp.full((1, 1), 0.5)
+    >>> v = run(cell, start(cell, 1.0, jax.random.key(0)), {"nmda": g}, record="cell.v")[1]
+    >>> round(float(v[0, 0]), 2)
+    -64.91
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    reversal: Array = param(0.0, unit="mV", axes=("cell",))
+    kinetics: System | None = None
+    block: Any = None
+
+    def init(self, dt, key):
+        return () if self.kinetics is None else self.kinetics.init(dt, key)
+
+    def step(self, state, x, tick):
+        x = jnp.zeros(self.shape, self.reversal.dtype) if x is None else x
+        return (state, x) if self.kinetics is None else self.kinetics.step(state, x, tick)
+
+    def drive(self, g: Array, v: Array) -> Drive:
+        """What the conductance does to a membrane at voltage v."""
+        g = g if self.block is None else g * self.block(v)
+        return Drive(g * self.reversal, g)
+
+    def rest(self):
+        return jnp.zeros(self.shape, self.reversal.dtype)
+
+    def children(self):
+        return {} if self.kinetics is None else {"kinetics": ""}
 
 
 class Receptors(System):

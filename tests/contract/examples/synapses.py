@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from neuropil import cells, synapses
+import jax.numpy as jnp
+import jax.random as jr
+
+from neuropil import cells, core, synapses
 from tests.contract.examples.base import (
     Example,
     normal,
+    nothing,
+    spikes,
 )
+
+
+def _delayed(taps):
+    """A delayed layer whose line is longer than the half of a run, and shorter than the whole."""
+    return lambda key: synapses.DelayedDense.init_uniform(3, 2, 4.0, key, taps=taps())
+
+
+def _coupled(key):
+    """Two populations that feel each other's voltage."""
+    there = 0.3 * jr.uniform(key, (2, 3))
+    edge = lambda g: core.Chain(synapses.From("v"), synapses.GapJunctions(g))
+    nodes = {
+        "a": synapses.Voltages(cells.LIF(3, v_rest=jnp.arange(3.0))),
+        "b": synapses.Voltages(cells.LIF(2)),
+    }
+    return core.Network(nodes, {"a>b": edge(there), "b>a": edge(there.T)})
+
 
 EXAMPLES = {
     "delay": Example(lambda k: synapses.Delay(2.0, 3), normal(3), (synapses.Delay,)),
@@ -24,5 +46,37 @@ EXAMPLES = {
         ),
         lambda: {"ampa": abs(normal(3)()), "current": normal(3)()},
         (synapses.Receptors,),
+    ),
+    "double exponential": Example(
+        lambda k: synapses.DoubleExponential(3, 1.0, 4.0),
+        normal(3),
+        (synapses.DoubleExponential,),
+    ),
+    "two states": Example(
+        lambda k: synapses.TwoState.ampa(3), spikes(3), (synapses.TwoState,), dt=0.7
+    ),
+    "second messenger": Example(
+        lambda k: synapses.SecondMessenger(3), spikes(3), (synapses.SecondMessenger,)
+    ),
+    "nmda": Example(
+        lambda k: synapses.Receptors(
+            cells.LIF(3, v_rest=-65.0, threshold=-50.0),
+            nmda=synapses.Receptor(3, 0.0, synapses.Alpha(3), block=synapses.MagnesiumBlock()),
+        ),
+        lambda: {"nmda": abs(normal(3)())},
+        (synapses.Receptor,),
+    ),
+    "tsodyks-markram": Example(
+        lambda k: synapses.TsodyksMarkram.of(3, "facilitating"),
+        spikes(3),
+        (synapses.TsodyksMarkram,),
+    ),
+    "gap junctions": Example(_coupled, nothing, (synapses.GapJunctions, synapses.Voltages)),
+    "delayed dense": Example(_delayed(synapses.NearestTap), normal(3), (synapses.DelayedDense,)),
+    "delayed dense, learnable": Example(
+        _delayed(lambda: synapses.GaussianTaps(1.5)), normal(3), (synapses.DelayedDense,)
+    ),
+    "delayed dense, linear": Example(
+        _delayed(synapses.LinearTaps), normal(3), (synapses.DelayedDense,)
     ),
 }

@@ -23,4 +23,11 @@ EXAMPLES = {
         normal(3),
         (wiring.Signed,),
     ),
+    "delayed sparse": Example(
+        lambda k: wiring.DelayedSparse(
+            wiring.Sparse.random(4, 5, 2, k), [[0.0, 1.0], [2.0, 3.0], [3.0, 0.0], [1.0, 1.0]]
+        ),
+        normal(4),
+        (wiring.DelayedSparse,),
+    ),
 }
