@@ -11,6 +11,7 @@ import pytest
 
 from neuropil.recordings import read
 from neuropil.recordings.events import Events, read_events, stream_events
+from neuropil.worlds import datasets
 
 DRAW = np.random.default_rng(0)
 SAMPLES = Path(os.environ.get("NEUROPIL_DATA", "nowhere")) / "event-camera-samples"
@@ -316,3 +317,10 @@ def test_nmnist_bytes_are_five_an_event():
     """The layout by hand: x = 3, y = 5, ON, t = 0x123456 & 23 bits."""
     raw = nmnist(Events.of([0x123456], [3], [5], [1], size=(34, 34)))
     assert raw == struct.pack(">BBI", 3, 5, (0x80 << 16 | 0x123456) << 8)[:5]
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="needs event-camera-samples in NEUROPIL_DATA")
+def test_the_samples_are_registered():
+    pytest.importorskip("faery", reason="needs the extra neuropil[events]")
+    samples = datasets.load("event-camera-samples")
+    assert sum(map(len, samples.values())) == 4_325 + 2_009 + 521_252 + 111_954 + 473_225

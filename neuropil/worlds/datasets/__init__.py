@@ -35,7 +35,8 @@ def load(name: str, *, progress: bool = True):
 
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
     `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`; `celegans-connectome`: `Worm`;
-    `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`.
+    `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`; `shd`, `ssc`: `SpikingSpeech`;
+    `event-camera-samples`: {file: `Events`}.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
@@ -51,6 +52,12 @@ def load(name: str, *, progress: bool = True):
         if name == "digits":
             return images.load_digits(about["source"])
         return images.load_idx_set(name, paths, about["source"])
+    if card.kind == "events":
+        from neuropil.recordings.events import read_events
+
+        # a header without events is there for whoever tests a reader
+        readable = (".bin", ".dat", ".raw", ".aedat4", ".es")
+        return {n: read_events(p) for n, p in paths.items() if p.suffix in readable}
     if card.kind == "speech":
         from .speech import load_speech
 
