@@ -92,9 +92,9 @@ class Fusion(eqx.Module):
 
         a, v = features(self.image, image), features(self.events, events)
         return (
-            self.fused.forward(jnp.concatenate([a, v], -1)),
-            self.alone[0].forward(a),
-            self.alone[1].forward(v),
+            jax.vmap(self.fused.forward)(jnp.concatenate([a, v], -1)),
+            jax.vmap(self.alone[0].forward)(a),
+            jax.vmap(self.alone[1].forward)(v),
         )
 
 
