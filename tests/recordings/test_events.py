@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neuropil.recordings import read
-from neuropil.recordings.events import Events, read_events, stream_events
+from neuropil.recordings.events import Events, from_dense, read_events, stream_events
 from neuropil.worlds import datasets
 
 DRAW = np.random.default_rng(0)
@@ -324,3 +324,14 @@ def test_the_samples_are_registered():
     pytest.importorskip("faery", reason="needs the extra neuropil[events]")
     samples = datasets.load("event-camera-samples")
     assert sum(map(len, samples.values())) == 4_325 + 2_009 + 521_252 + 111_954 + 473_225
+
+
+def test_films_become_events_and_back():
+    film = DRAW.integers(-1, 2, (7, 4, 5))
+    e = from_dense(film, 1000, start=500)
+    assert (e.size, len(e), e.t[0]) == ((5, 4), np.abs(film).sum(), 500)
+    frames = e.frames(1000, 500, 7500)
+    np.testing.assert_array_equal(frames[:, 1] - frames[:, 0], film)
+    for bad, says in ((film[0], "shape"), (2 * film, "other than -1, 0 and 1")):
+        with pytest.raises(ValueError, match=says):
+            from_dense(bad, 1000)

@@ -4,7 +4,7 @@
 is larger than memory, `open_trials(path)` the labelled trials of SHD and SSC.
 """
 
-from .events import Events
+from .events import Events, from_dense
 from .speech import SpikeTrials, open_trials
 from .stream import FORMATS, EventStream, read_events, stream_events
 
@@ -13,6 +13,7 @@ __all__ = [
     "EventStream",
     "Events",
     "SpikeTrials",
+    "from_dense",
     "open_trials",
     "read_events",
     "stream_events",

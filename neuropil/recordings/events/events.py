@@ -196,5 +196,29 @@ class Events:
         return f"Events({len(self)} events, {span}{share}{width} x {height}{where})"
 
 
+def from_dense(spikes, dt: int, *, start: int = 0, source: str = "") -> Events:
+    """Events of a film (step, y, x) of +1 (ON), -1 (OFF) and 0, such as `worlds.moving.delta_events`
+    makes: step k happens at `start` + k `dt` microseconds. The other way is `Events.frames(dt)`.
+
+    >>> import numpy as np
+    >>> e = from_dense(np.array([[[0, 1]], [[-1, 0]]]), 1000)
+    >>> e.t.tolist(), e.x.tolist(), e.polarity.tolist(), e.size
+    ([0, 1000], [1, 0], [True, False], (2, 1))
+
+    ValueError: not three axes, other values, dt < 1.
+    """
+    spikes = np.asarray(spikes)
+    if spikes.ndim != 3 or dt < 1:
+        raise ValueError(
+            f"from_dense: shape {spikes.shape} and dt = {dt} us; give (step, y, x) and at least 1 us."
+        )
+    if not np.isin(spikes, (-1, 0, 1)).all():
+        raise ValueError("from_dense: the film has values other than -1, 0 and 1: give events.")
+    step, y, x = np.nonzero(spikes)
+    _, height, width = spikes.shape
+    on = spikes[step, y, x] > 0
+    return Events.of(start + step * int(dt), x, y, on, size=(width, height), source=source)
+
+
 def _of(source: str) -> str:
     return f" of {source}" if source else ""
