@@ -17,7 +17,7 @@ from neuropil.synapses.causal import causal_sum
 class NearestTap(Part):
     """All of a synapse's weight at the tick nearest to its delay (exact; no gradient to the delay)."""
 
-    def __call__(self, age: Array, delay: Array, dt: Array) -> Array:
+    def __call__(self, age: Array, delay: Array, dt: Any) -> Array:
         at = jnp.round((delay - age[0]) / dt).astype(jnp.int32)
         return (jnp.arange(age.shape[0])[:, None, None] == at[None]).astype(delay.dtype)
 
@@ -34,7 +34,7 @@ class LinearTaps(Part):
 
     sigma: Array = param(0.0, unit="ms", bounds=(0, None))
 
-    def __call__(self, age: Array, delay: Array, dt: Array) -> Array:
+    def __call__(self, age: Array, delay: Array, dt: Any) -> Array:
         off = jnp.abs(age[:, None, None] - delay[None])
         return _normalised(jnp.maximum(0.0, self.sigma + dt - off) / dt)
 
@@ -52,9 +52,9 @@ class GaussianTaps(Part):
     """
 
     sigma: Array = param(10.0, unit="ms", bounds=(0, None))
-    floor: float = eqx.field(static=True, default=0.27)
+    floor: float = eqx.field(static=True, default=0.27, converter=float)
 
-    def __call__(self, age: Array, delay: Array, dt: Array) -> Array:
+    def __call__(self, age: Array, delay: Array, dt: Any) -> Array:
         q = (age[:, None, None] - delay[None]) / (self.sigma + self.floor * dt)
         return _normalised(jnp.exp(-(q**2) / 2))
 
@@ -98,7 +98,7 @@ class DelayedDense(System):
 
     weight: Array = param(axes=("post", "pre"))
     delay: Array = param(unit="ms", bounds=(0, None), axes=("post", "pre"))
-    longest: float = eqx.field(static=True)
+    longest: float = eqx.field(static=True, converter=float)
     taps: Any = eqx.field(default_factory=NearestTap)
     passed: int = eqx.field(static=True, default=0)
 
@@ -121,10 +121,10 @@ class DelayedDense(System):
     def init_uniform(
         pre: int,
         post: int,
-        longest: float,
+        longest: float | int,
         key: Array,
         *,
-        dt: float | None = None,
+        dt: float | int | None = None,
         taps: Any = None,
     ) -> DelayedDense:
         """Weights uniform on +-sqrt(6 / pre) (Kaiming), delays on [0, longest]; whole ticks with `dt`."""
@@ -135,7 +135,7 @@ class DelayedDense(System):
         delay = delay if dt is None else dt * jnp.round(delay / dt)
         return DelayedDense(weight, delay, longest, NearestTap() if taps is None else taps)
 
-    def _slots(self, dt: float) -> int:
+    def _slots(self, dt: float | int) -> int:
         ticks = round(self.longest / dt)
         if abs(ticks * dt - self.longest) > 1e-6 * max(dt, self.longest):
             raise ValueError(

@@ -8,11 +8,12 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from neuropil.core import Drive, Part, System, param
+from neuropil.core import Drive, Part, System, Tick, param
 from neuropil.core.compose import check_name
 from neuropil.core.drive import add
 from neuropil.core.path import join
 from neuropil.core.random import fold
+from neuropil.synapses.together import one_pass
 
 
 def _shape(shape):
@@ -159,14 +160,10 @@ class Receptors(System):
         if unknown:
             ports = ["current", *sorted(self.receptors)]
             raise KeyError(f"Receptors: input at {sorted(unknown)} but the ports are {ports}")
-        new: dict[str, Any] = {}
-        drive, v = x.get("current"), state["cell"]["v"]
-        for name in sorted(self.receptors):
-            part = self.receptors[name]
-            new[name], g = part.step(state[name], x.get(name), tick.child(name))
-            drive = add(drive, part.drive(g, v))
-        new["cell"], y = self.cell.step(state["cell"], drive, tick.child("cell"))
-        return new, y
+        plain = all(type(r) is Conductance for r in self.receptors.values())
+        if plain:
+            return one_pass(_apart, self, state, x, tick)
+        return _apart(self, state, x, tick)
 
     def rest(self):
         return self.cell.rest()
@@ -174,3 +171,15 @@ class Receptors(System):
     def children(self):
         parts = {join("receptors", n): n for n in self.receptors}
         return {"cell": "cell"} | parts
+
+
+def _apart(part: Receptors, state: Any, x: dict, tick: Tick) -> tuple[Any, Any]:
+    """A tick receptor by receptor, and then of the cell."""
+    new: dict[str, Any] = {}
+    drive, v = x.get("current"), state["cell"]["v"]
+    for name in sorted(part.receptors):
+        receptor = part.receptors[name]
+        new[name], g = receptor.step(state[name], x.get(name), tick.child(name))
+        drive = add(drive, receptor.drive(g, v))
+    new["cell"], y = part.cell.step(state["cell"], drive, tick.child("cell"))
+    return new, y

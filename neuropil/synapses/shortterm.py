@@ -61,7 +61,7 @@ class TsodyksMarkram(System):
             )
         return TsodyksMarkram(shape, *REGIMES[regime])
 
-    def steady(self, interval: Array | float) -> Array:
+    def steady(self, interval: Array | float | int) -> Array:
         """Release of each spike in the end, for spikes every `interval` ms."""
         faded, missing = (
             jnp.exp(-interval / t) for t in (self.tau_facilitation, self.tau_recovery)

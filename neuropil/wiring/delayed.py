@@ -45,7 +45,7 @@ class DelayedSparse(System):
                 f"DelayedSparse: delay {jnp.shape(self.delay)} but the synapses are {self.wire.target.shape}"
             )
 
-    def _ticks(self, dt: float) -> np.ndarray:
+    def _ticks(self, dt: float | int) -> np.ndarray:
         """Whole ticks of every delay at this dt."""
         if isinstance(self.delay, jax.core.Tracer):
             raise TypeError("DelayedSparse: its delays are fixed; leave them out of the gradient")
