@@ -61,7 +61,7 @@ def dead_leaves(
     (edges, occlusion, a spectrum near 1/f) with a known maker. Radii follow r^-3 between `radii`,
     grey levels N(0, 1); later disks hide earlier ones. Source: Lee, Mumford, Huang (2001) IJCV 41:35.
 
-    >>> dead_leaves(0, 1, size=32, disks=50).shape
+    >>> dead_leaves(0, 1, size=32, disks=50, radii=(2, 10)).shape
     (1, 32, 32)
 
     ValueError: radii not 0 < small < large < size / 2.
