@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Shaped
 
 
 def branching_factor(
-    spikes: Float[Array, "time cell"] | Bool[np.ndarray, "time cell"],
-    wiring: Bool[Array, "post pre"] | Bool[np.ndarray, "post pre"],
+    spikes: Shaped[Array | np.ndarray, "time cell"],
+    wiring: Shaped[Array | np.ndarray, "post pre"],
     window: int = 4,
     edge: int = 25,
 ) -> Array:

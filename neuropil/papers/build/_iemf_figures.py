@@ -61,7 +61,7 @@ def gain_of_the_rule(results: Results) -> Figure:
         axes.set_xlabel("signal to noise of the cues (dB)")
         axes.set_xticks(snr)
         axes.invert_xaxis()
-    panels[0].legend(frameon=False)
+    panels[1].legend(frameon=False, loc="lower right")
     return figure
 
 

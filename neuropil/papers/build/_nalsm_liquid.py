@@ -98,7 +98,8 @@ def astrocyte(gain: Any) -> LeakyAstrocyte:
 def listens(cell: LeakyAstrocyte, a: Array, s: Array, cells: int) -> Array:
     """A after a ms: it is led by how many more spikes the liquid makes than it receives."""
     drive = s[:cells].sum() - s[cells:].sum()
-    return cell.step(a[None], drive[None], Tick(jnp.int32(0), jnp.ones(()), None))[0][0]
+    tick = Tick(jnp.int32(0), jnp.ones(()), jr.key(0))  # a ms; the cell is not random
+    return cell.step(a[None], drive[None], tick)[0][0]
 
 
 def plastic(w: Array, s: Array, trace: Array, a: Array, top: Topology, rate: Any) -> Array:
