@@ -27,7 +27,7 @@ class Signed(Wiring):
     >>> from neuropil.wiring import Dense
     >>> net = Signed.dale(Dense(jnp.array([[0.5, 2.0], [1.0, -3.0]])), [1, -1], loops=False)
     >>> net.weight.tolist()
-    [[0.0, -2.0], [1.0, -0.0]]
+    [[0.0, -2.0], [1.0, 0.0]]
     >>> net.forward(jnp.array([1.0, 1.0])).tolist()
     [-2.0, 1.0]
 

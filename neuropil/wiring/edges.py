@@ -27,7 +27,7 @@ class Edges:
     >>> ring = Edges(np.array([0, 1, 2]), np.array([1, 2, 0]), 3, 3)
     >>> len(ring), ring.in_degree().tolist()
     (3, [1, 1, 1])
-    >>> ring.wiring(0.5).forward(jnp.array([1.0, 0.0, 0.0])).tolist()
+    >>> ring.wiring(0.5).forward(jax.numpy.array([1.0, 0.0, 0.0])).tolist()
     [0.0, 0.5, 0.0]
 
     Raises ValueError for lists of different lengths and for cells that are not there.

@@ -27,6 +27,8 @@ def test_page_runs(page, tmp_path):
             pytest.skip(
                 f"{page.name} needs {name}: set NEUROPIL_DATA or run neuropil data get {name}"
             )
+    if re.search(r"neuropil(\.| import )nir", code):
+        pytest.importorskip("nir", reason="needs the package nir (pip install neuropil[nir])")
     script = tmp_path / "page.py"
     script.write_text(code)
     env = {**os.environ, "MPLBACKEND": "Agg"}
