@@ -127,6 +127,36 @@ class LIF(System):
         new["v"] = self.reset(v, s, threshold)
         return new, s
 
+    def leaky(self, dt: Array) -> dict[str, Any] | None:
+        """What a compiled pass over the cells needs to know; None where a part wants its own step.
+
+        v relaxes at `rate` x (1 + `resistance` x conductance) a tick, and becomes `keep` v + `jump` at a
+        spike, v > `threshold`, after which it stays for `ticks` (None: there is no refractoriness).
+        """
+        parts = (self.adaptation, self.noise, self.escape, *self.currents)
+        if self.drive != "current" or any(p is not None for p in parts):
+            return None
+        if type(self.surrogate).__call__ is not Surrogate.__call__:
+            return None
+        resets = {
+            SubtractReset: lambda: (1.0, -self.threshold),
+            ValueReset: lambda: (0.0, self.reset.value),
+            NoReset: lambda: (1.0, jnp.zeros(())),
+        }
+        if type(self.reset) not in resets:
+            return None
+        keep, jump = resets[type(self.reset)]()
+        closed = self.surrogate.closed
+        return {
+            "rate": dt / self.tau,
+            "threshold": jnp.nextafter(self.threshold, -jnp.inf) if closed else self.threshold,
+            "rest": self.v_rest,
+            "resistance": self.resistance,
+            "jump": jump,
+            "keep": keep,
+            "ticks": None if self.refractory is None else self.refractory.ticks(dt),
+        }
+
     def _kind(self):
         """What the membrane is over a whole time axis; None where a part needs tick after tick."""
         parts = (self.refractory, self.adaptation, self.noise, self.escape, *self.currents)
@@ -137,24 +167,36 @@ class LIF(System):
         return Kind(reset, getattr(self.reset, "detach", False), self.surrogate)
 
     def unroll(self, state, xs, ticks):
-        v, kind = state["v"], self._kind()
-        plain = isinstance(xs, jax.Array) and xs.shape[1:] == self.shape and xs.shape[0] > 0
-        if kind is None or not plain:
+        if not self._plain(xs, 1):
             return System.unroll(self, state, xs, ticks)
-        flat = lambda a: jnp.broadcast_to(jnp.asarray(a, v.dtype), self.shape).reshape(-1)
+        return self._at_once(state, xs, ticks)
+
+    def unroll_batch(self, state, xs, ticks):
+        if not self._plain(xs, 2):
+            return System.unroll_batch(self, state, xs, ticks)
+        return self._at_once(state, xs, ticks)
+
+    def _plain(self, xs, axes):
+        """Whether the inputs, with `axes` before the population's, can be taken all at once."""
+        fits = isinstance(xs, jax.Array) and xs.size and xs.shape[axes:] == self.shape
+        return bool(fits) and self._kind() is not None
+
+    def _at_once(self, state, xs, ticks):
+        v = state["v"]
+        fit = lambda a: jnp.broadcast_to(jnp.asarray(a, v.dtype), self.shape)
         decay = jnp.exp(-ticks.dt / self.tau)
-        gain = (1 - decay) * self.resistance if self.drive == "current" else jnp.ones((), v.dtype)
-        s, end = membrane(
-            kind,
-            jnp.asarray(xs, v.dtype).reshape(xs.shape[0], 1, -1),
-            v.reshape(1, -1),
-            decay=flat(decay),
-            gain=flat(gain),
-            threshold=flat(self.threshold),
-            rest=flat(self.v_rest),
-            value=flat(getattr(self.reset, "value", 0.0)),
+        gain = (1 - decay) * self.resistance if self.drive == "current" else 1.0
+        spikes, v = membrane(
+            self._kind(),
+            jnp.asarray(xs, v.dtype),
+            v,
+            decay=fit(decay),
+            gain=fit(gain),
+            threshold=fit(self.threshold),
+            rest=fit(self.v_rest),
+            value=fit(getattr(self.reset, "value", 0.0)),
         )
-        return {"v": end.reshape(self.shape)}, s.reshape(xs.shape)
+        return {"v": v}, spikes
 
     def rest(self):
         return jnp.zeros(self.shape, self.tau.dtype)

@@ -29,7 +29,7 @@ from neuropil import native
 from neuropil.cells import surrogate as bumps
 
 NAMES = ("x", "v0", "decay", "gain", "threshold", "rest", "value")
-KINDS = dict(zip(NAMES, "TSPPPPP", strict=True))  # (time, row, cell), (row, cell), (cell,)
+KINDS = dict(zip(NAMES, "TSPPPPP", strict=True))  # (time, *rows, *cells), (*rows, *cells), (*cells)
 CODES = {
     bumps.SuperSpike: 1,
     bumps.ATan: 2,
@@ -61,17 +61,23 @@ class Kind(NamedTuple):
 
 
 def membrane(kind: Kind, x: Array, v0: Array, **parameters: Array) -> tuple[Array, Array]:
-    """(spikes (time, row, cell), potentials at the end (row, cell)) of inputs x (time, row, cell).
+    """(spikes, shaped as x; potentials at the end, shaped as v0) of inputs x (time, *rows, *cells).
 
-    `v0` (row, cell) are the potentials before; decay, gain, threshold, rest and value are (cell,).
+    `v0` (*rows, *cells) are the potentials before, rows any samples of the same cells; decay, gain, threshold,
+    rest and value are (*cells).
     """
     args = (x, v0, *(parameters[name] for name in NAMES[2:]))
     return tuple(_membrane.bind(*args, kind=kind)[:2])
 
 
+def _under(p, a):
+    """A parameter with the axes in front that an array has more (ranks are never promoted unasked)."""
+    return p.reshape((1,) * (a.ndim - p.ndim) + p.shape)
+
+
 def _forward(x, v0, *parameters, kind):
     """The reference: a scan over ticks, in the very steps of `LIF.step`; (spikes, v at the end, h)."""
-    decay, gain, threshold, rest, value = (p[None] for p in parameters)
+    decay, gain, threshold, rest, value = (_under(p, v0) for p in parameters)
 
     def body(v, x):
         h = rest + (v - rest) * decay + gain * x
@@ -93,7 +99,9 @@ def _tangent(x, h, v0, *rest, kind, wrt):
 def _adjoint(h, v0, decay, gain, threshold, rest, value, gs, gend, *more, kind, wrt, use):
     """The transpose of `_tangent`: a scan backwards. `use` names what is in `more`: "x", "gh"."""
     given = dict(zip(use, more, strict=True))
-    decay, gain, threshold, rest, value = (p[None] for p in (decay, gain, threshold, rest, value))
+    axes = tuple(range(h.ndim - decay.ndim))  # time and rows
+    parameters = (decay, gain, threshold, rest, value)
+    decay, gain, threshold, rest, value = (_under(p, v0) for p in parameters)
     u = h - threshold[None]
     s = kind.surrogate(u)
     kept = lax.stop_gradient(s) if kind.detach else s
@@ -123,7 +131,7 @@ def _adjoint(h, v0, decay, gain, threshold, rest, value, gs, gend, *more, kind, 
         }
         if "gain" in wrt:
             found["gain"] = dh * given["x"]
-    total = lambda name: found[name].sum((0, 1)) if KINDS[name] == "P" else found[name]
+    total = lambda name: found[name].sum(axes) if KINDS[name] == "P" else found[name]
     return [total(name) for name in wrt]
 
 
@@ -135,29 +143,40 @@ def _native(dtype):
     return dtype in (jnp.float32, jnp.float64) and native.available("lif")
 
 
+def _rows_and_cells(a, p):
+    """(rows, cells) of an array without time whose last axes are those of a parameter."""
+    return a.size // p.size, p.size
+
+
 def _forward_here(x, v0, *parameters, kind):
     if not _native(x.dtype):
         return _forward(x, v0, *parameters, kind=kind)
-    like = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
-    return native.call(
+    flat = (x.shape[0], *_rows_and_cells(v0, parameters[0]))
+    like = lambda *shape: jax.ShapeDtypeStruct(shape, x.dtype)
+    s, v, h = native.call(
         _symbol("forward", x.dtype),
         lambda *a: _forward(*a, kind=kind),
-        (like(x), like(v0), like(x)),
-        *(x, v0, *parameters),
-        aliases={0: 2, 1: 1},  # no fresh memory but for the spikes
+        (like(*flat), like(*flat[1:]), like(*flat)),
+        *(x.reshape(flat), v0.reshape(flat[1:]), *(p.reshape(-1) for p in parameters)),
         **kind.codes(),
     )
+    return s.reshape(x.shape), v.reshape(v0.shape), h.reshape(x.shape)
 
 
 def _adjoint_here(h, v0, *rest, kind, wrt, use):
     if not _native(h.dtype) or "gh" in use:
         return _adjoint(h, v0, *rest, kind=kind, wrt=wrt, use=use)
     parameters, (gs, gend, *more) = rest[:5], rest[5:]
+    shapes = {"T": h.shape, "S": v0.shape, "P": parameters[0].shape}
+    flat = (h.shape[0], *_rows_and_cells(v0, parameters[0]))
+    h, gs, *more = (a.reshape(flat) for a in (h, gs, *more))
+    v0, gend = v0.reshape(flat[1:]), gend.reshape(flat[1:])
+    parameters = tuple(p.reshape(-1) for p in parameters)
     given, code = dict(zip(use, more, strict=True)), CODES.get(type(kind.surrogate), 0)
     none = jnp.zeros((0, 0, 0), h.dtype)
     many = 5 if set(wrt) & set(NAMES[2:]) else 0
     x = given.get("x", none)
-    slope = none if code else kind.surrogate.shape(h - parameters[2][None, None])
+    slope = none if code else kind.surrogate.shape(h - _under(parameters[2], h))
 
     def plain(gs, gend, h, v0, *rest):
         names = tuple(n for n in NAMES if many or KINDS[n] != "P")
@@ -180,14 +199,13 @@ def _adjoint_here(h, v0, *rest, kind, wrt, use):
         plain,
         (like(*h.shape), like(*v0.shape), like(many, h.shape[2])),
         *(gs, gend, h, v0, *parameters, x, slope),
-        aliases={0: 0, 1: 1},
         detach=np.int32(kind.detach),
         shape=np.int32(code),
         slope=np.float64(kind.surrogate.slope),
         **kind.codes(),
     )
     found = {"x": gx, "v0": gv} | (dict(zip(NAMES[2:], sums, strict=True)) if many else {})
-    return [found[name] for name in wrt]
+    return [found[name].reshape(shapes[KINDS[name]]) for name in wrt]
 
 
 def _inputs_forward(**_):
@@ -210,34 +228,33 @@ def _outputs_adjoint(wrt, **_):
     return "".join(KINDS[n] for n in wrt)
 
 
-def _moved(a, axis, n, kind, rows):
-    """An operand with its batch axis (None: has none) merged into the rows, or else into the cells."""
-    if kind == "P" and rows:
-        return a
-    where = {"T": 1, "S": 0, "P": 0}[kind] + (not rows and kind != "P")
-    a = jnp.broadcast_to(a, (n, *a.shape)) if axis is None else a
-    a = jnp.moveaxis(a, axis or 0, where)
-    return a.reshape(*a.shape[:where], -1, *a.shape[where + 2 :])
-
-
-def _split(a, n, kind, rows):
-    """(an output with its batch axis again, where that is)."""
-    where = {"T": 1, "S": 0, "P": 0}[kind] + (not rows and kind != "P")
-    return a.reshape(*a.shape[:where], n, -1, *a.shape[where + 1 :]), where
+def _place(kind, rows, args, kinds):
+    """Where the batch axis of an operand or output goes: among the rows, or else first of the cells."""
+    ndim = dict(zip(kinds, (a.ndim - (d is not None) for a, d in args), strict=False))
+    cells = ndim["S"] - ndim["P"]
+    return {"T": 1 if rows else 1 + cells, "S": 0 if rows else cells, "P": 0}[kind]
 
 
 def _batched(primitive, inputs, outputs):
     """More samples are more rows; where a parameter, or a sum over the rows, has a batch axis: more cells."""
 
     def rule(args, axes, **settings):
-        kinds = inputs(**settings)
-        n = next(a.shape[d] for a, d in zip(args, axes, strict=True) if d is not None)
+        kinds, given = inputs(**settings), list(zip(args, axes, strict=True))
+        n = next(a.shape[d] for a, d in given if d is not None)
         own = [k for k, d in zip(kinds, axes, strict=True) if d is not None]
         rows = "P" not in own and "P" not in outputs(**settings)
-        merged = [_moved(a, d, n, k, rows) for a, d, k in zip(args, axes, kinds, strict=True)]
-        out = primitive.bind(*merged, **settings)
-        split = [_split(a, n, k, rows) for a, k in zip(out, outputs(**settings), strict=True)]
-        return [a for a, _ in split], [d for _, d in split]
+        place = lambda kind: _place(kind, rows, given, kinds)
+
+        def moved(a, axis, kind):
+            if kind == "P" and rows:
+                return a
+            a = jnp.broadcast_to(a, (n, *a.shape)) if axis is None else a
+            return jnp.moveaxis(a, axis or 0, place(kind))
+
+        out = primitive.bind(
+            *(moved(a, d, k) for (a, d), k in zip(given, kinds, strict=True)), **settings
+        )
+        return out, [place(k) for k in outputs(**settings)]
 
     batching.primitive_batchers[primitive] = rule
 

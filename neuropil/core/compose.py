@@ -88,6 +88,12 @@ class Chain(System):
             new[name], xs = self.parts[name].unroll(state[name], xs, ticks.child(name))
         return new, xs
 
+    def unroll_batch(self, state, xs, ticks):
+        new = {}
+        for name in self.order:
+            new[name], xs = self.parts[name].unroll_batch(state[name], xs, ticks.child(name))
+        return new, xs
+
     def rest(self):
         y = self.parts[self.order[-1]]
         if isinstance(y, Lift) and len(self.order) > 1:

@@ -198,9 +198,8 @@ class Batched(System):
         return jax.vmap(one)(state, x, _split(tick.key, self.n))
 
     def unroll(self, state, xs, ticks):
-        one = lambda s, x, key: self.part.unroll(s, x, Tick(ticks.i, ticks.dt, key))
-        return jax.vmap(one, in_axes=(0, 1, 1), out_axes=(0, 1))(
-            state, xs, _split(ticks.key, self.n)
+        return self.part.unroll_batch(
+            state, xs, Tick(ticks.i, ticks.dt, _split(ticks.key, self.n))
         )
 
     def rest(self):

@@ -23,12 +23,12 @@ class Tick(eqx.Module):
     """The instant of a step: its number `i`, its length `dt` (ms), its randomness `key`.
 
     In `System.unroll` the same class stands for a run of instants: `i` and `key` then have a leading
-    time axis, `dt` stays a scalar.
+    time axis (in `unroll_batch` `key` is (time, sample)), `dt` stays a scalar.
     """
 
     i: Int[Array, "*T"]
     dt: Float[Array, ""]
-    key: Key[Array, "*T"]
+    key: Key[Array, "..."]
 
     def child(self, name: str | int) -> Tick:
         """The same instant with randomness of its own, chosen by name (not by order)."""
@@ -79,6 +79,15 @@ class System(eqx.Module):
             return self.step(state, x, Tick(i, ticks.dt, key))
 
         return lax.scan(body, state, (xs, ticks.i, ticks.key))
+
+    def unroll_batch(self, state: PyTree, xs: PyTree, ticks: Tick) -> tuple[PyTree, PyTree]:
+        """Many ticks of many samples: states (n, ...), inputs (time, n, ...), keys of `ticks` (time, n).
+
+        The default is `unroll` under `vmap`. An override (a matrix product, a kernel) must give the same
+        numbers; it keeps the memory in the order of the inputs, where `vmap` may move the batch axis about.
+        """
+        one = lambda s, x, key: self.unroll(s, x, Tick(ticks.i, ticks.dt, key))
+        return jax.vmap(one, in_axes=(0, 1, 1), out_axes=(0, 1))(state, xs, ticks.key)
 
     def rest(self) -> PyTree:
         """The output before the first tick; needed where an output is read one tick later."""

@@ -1,6 +1,8 @@
 // A dense matrix times rows that are mostly zero: only what is not zero costs anything.
 //
 // y = x W^T adds a row of W^T for every entry of x; its gradient, G = d^T x, adds a row of d to a row of G^T.
+// Where x is not sparse G is a matrix product whose two operands lie with the axis that is summed over first;
+// XLA writes out a transpose of one of them, `Gram` does not.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -141,6 +143,82 @@ static ffi::Error Outer(ffi::ThreadPool pool, ffi::Buffer<type> x, ffi::Buffer<t
   return ffi::Error::Success();
 }
 
+// A block of kDeep rows: d in tiles of kTall columns, x in panels of kWide packs, both packed so that the inner
+// loop reads memory in order; a tile of the result stays in registers over the whole block.
+static constexpr int64_t kDeep = 192, kTall = 8, kWide = 3;
+
+template <typename T>
+static void tile(int64_t deep, const T* d, const T* x, T* g, int64_t width) {
+  constexpr int64_t lanes = Pack<T>::lanes;
+  typename Pack<T>::type sum[kTall][kWide];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTall; ++i)
+#pragma GCC unroll 3
+    for (int k = 0; k < kWide; ++k) sum[i][k] = load(g + i * width + k * lanes);
+  for (int64_t r = 0; r < deep; ++r, d += kTall, x += kWide * lanes) {
+    const auto a = load(x), b = load(x + lanes), c = load(x + 2 * lanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kTall; ++i) {
+      sum[i][0] += d[i] * a;
+      sum[i][1] += d[i] * b;
+      sum[i][2] += d[i] * c;
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kTall; ++i)
+#pragma GCC unroll 3
+    for (int k = 0; k < kWide; ++k) store(g + i * width + k * lanes, sum[i][k]);
+}
+
+template <ffi::DataType type>
+static ffi::Error Gram(ffi::ThreadPool pool, ffi::Buffer<type> x, ffi::Buffer<type> d,
+                       ffi::ResultBuffer<type> g) {
+  using T = ffi::NativeType<type>;
+  constexpr int64_t wide = kWide * Pack<T>::lanes;
+  const int64_t rows = x.dimensions()[0], pre = x.dimensions()[1], post = d.dimensions()[1];
+  const int64_t tiles = (post + kTall - 1) / kTall, panels = (pre + wide - 1) / wide, width = panels * wide;
+  const T *px = x.typed_data(), *pd = d.typed_data();
+  T* pg = g->typed_data();
+  const int blocks = (rows + kDeep - 1) / kDeep, hands = neuropil::workers(pool, blocks);
+  struct Hand {
+    std::vector<T> sum, d, x;
+  };
+  std::vector<Hand> hand(hands);
+  neuropil::shared_loop(pool, blocks, [&](int block, int worker) {
+    Hand& h = hand[worker];
+    if (h.sum.empty()) {
+      h.sum.assign(tiles * kTall * width, T(0));
+      h.d.resize(tiles * kTall * kDeep);
+      h.x.resize(wide * kDeep);
+    }
+    const int64_t first = block * kDeep, deep = std::min(kDeep, rows - first);
+    for (int64_t r = 0; r < deep; ++r)
+      for (int64_t i = 0; i < tiles; ++i) {
+        T* to = h.d.data() + (i * deep + r) * kTall;
+        const T* from = pd + (first + r) * post + i * kTall;
+        const int64_t n = std::min(kTall, post - i * kTall);
+        for (int64_t k = 0; k < kTall; ++k) to[k] = k < n ? from[k] : T(0);
+      }
+    for (int64_t j = 0; j < panels; ++j) {
+      const int64_t n = std::min(wide, pre - j * wide);
+      for (int64_t r = 0; r < deep; ++r) {
+        T* to = h.x.data() + r * wide;
+        std::memcpy(to, px + (first + r) * pre + j * wide, n * sizeof(T));
+        for (int64_t k = n; k < wide; ++k) to[k] = T(0);
+      }
+      for (int64_t i = 0; i < tiles; ++i)
+        tile(deep, h.d.data() + i * deep * kTall, h.x.data(), h.sum.data() + i * kTall * width + j * wide,
+             width);
+    }
+  });
+  std::fill(pg, pg + post * pre, T(0));
+  for (const Hand& h : hand)
+    if (!h.sum.empty())
+      for (int64_t i = 0; i < post; ++i)
+        for (int64_t j = 0; j < pre; ++j) pg[i * pre + j] += h.sum[i * width + j];
+  return ffi::Error::Success();
+}
+
 #define HANDLER(name, function, type)                           \
   XLA_FFI_DEFINE_HANDLER_SYMBOL(name, function<type>,           \
                                 ffi::Ffi::Bind()                \
@@ -153,3 +231,5 @@ HANDLER(forward_f32, Forward, ffi::F32);
 HANDLER(forward_f64, Forward, ffi::F64);
 HANDLER(outer_f32, Outer, ffi::F32);
 HANDLER(outer_f64, Outer, ffi::F64);
+HANDLER(gram_f32, Gram, ffi::F32);
+HANDLER(gram_f64, Gram, ffi::F64);

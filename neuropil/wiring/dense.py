@@ -9,7 +9,7 @@ from jax import Array
 
 from neuropil.core import param
 from neuropil.wiring.base import Wiring, check_weight, uniform
-from neuropil.wiring.product import event_product
+from neuropil.wiring.product import event_product, row_product
 
 
 class Dense(Wiring):
@@ -50,14 +50,17 @@ class Dense(Wiring):
         return y if self.bias is None else y + self.bias
 
     def _rows(self, x):
-        return event_product(x, self.weight) if self.events else x @ self.weight.T
+        return (event_product if self.events else row_product)(x, self.weight)
 
     def transpose(self, y):
         return y @ self.weight
 
     def unroll(self, state, xs, ticks):
         ys = self._rows(xs)  # one matrix product over the whole time axis
-        return state, ys if self.bias is None else ys + self.bias[None]
+        return state, ys if self.bias is None else ys + jnp.broadcast_to(self.bias, ys.shape)
+
+    def unroll_batch(self, state, xs, ticks):
+        return self.unroll(state, xs, ticks)  # samples are more rows
 
     def rest(self):
         zero = jnp.zeros(self.weight.shape[0], self.weight.dtype)
