@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from neuropil.cells.parts import as_drive, check_fits, population, relaxed, traced
-from neuropil.core import RK4, Drive, Method, System, check_dt, param
+from neuropil.core import RK4, Method, System, check_dt, param
 from neuropil.core.param import param_fields
 
 
@@ -141,7 +141,7 @@ class LeakyAstrocyte(System):
         return self.rest()
 
     def step(self, state, x, tick):
-        x: Drive = as_drive(x, self.shape, state.dtype)
+        x = as_drive(x, self.shape, state.dtype)
         a = relaxed(state, x, tick.dt, self.tau, self.bias, self.weight)
         return a, a
 

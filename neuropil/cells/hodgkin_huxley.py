@@ -12,7 +12,7 @@ from jax import Array
 
 from neuropil.cells.membrane import Membrane
 from neuropil.cells.parts import NoReset
-from neuropil.core import Part, param
+from neuropil.core import ExponentialMidpoint, Method, Part, param
 
 RANGE = np.arange(-90.0, 51.0, 5.0)  # mV; where a cell is at rest, inhibited or in a spike
 
@@ -85,7 +85,8 @@ class HodgkinHuxley(Membrane):
     - the common ones of `Membrane`; with noise, its time constant is C / g_L.
 
     Input: current (uA/cm2), or `Drive` (uA/cm2, mS/cm2). State: {"v", "m", "h", "n"}, the gates at the steady
-    state of the rest. The default exponential Euler is stable at any dt; dt = 0.05 ms or less for spike shapes.
+    state of the rest. The default `ExponentialMidpoint` is stable at any dt; at dt = 0.1 ms
+    its rates are 1 to 2 % off, those of `ExponentialEuler`, at half the cost, some 7 %.
 
     Source: Hodgkin, Huxley (1952), J. Physiol. 117, 500.
 
@@ -110,47 +111,56 @@ class HodgkinHuxley(Membrane):
     v_start: Array = param(-65.0, unit="mV", axes=("cell",), about="where the run begins")
     gates: Any = eqx.field(default_factory=SquidGates)
     reset: NoReset = eqx.field(default_factory=NoReset)
+    method: Method = eqx.field(kw_only=True, default_factory=ExponentialMidpoint)
 
     def begin(self):
         v = jnp.broadcast_to(self.v_start, self.shape)
-        open_ = {
-            z: jnp.broadcast_to(a / (a + b), self.shape) for z, (a, b) in self._rates(v).items()
-        }
-        return {"v": v} | open_
-
-    def _rates(self, v):
-        return self.gates.rates(v)
+        return {"v": v} | settled(self.gates, v)
 
     def field(self, t, y, x):
         v = y["v"]
         sodium = self.g_na * y["m"] ** 3 * y["h"] * (v - self.e_na)
         potassium = self.g_k * y["n"] ** 4 * (v - self.e_k)
         leak = self.leak * (v - self.v_rest)
-        gates = {z: a * (1 - y[z]) - b * y[z] for z, (a, b) in self._rates(v).items()}
+        gates = {z: a * (1 - y[z]) - b * y[z] for z, (a, b) in self.gates.rates(v).items()}
         return {"v": (x.at(v) - sodium - potassium - leak) / self.capacitance} | gates
 
     def timescales(self):
-        def at(v):
-            """Decay rates of gates and membrane with the gates settled at v."""
-            rates = self._rates(v)
-            m, h, n = (a / (a + b) for a, b in (rates[z] for z in "mhn"))
-            open_ = self.leak + self.g_na * m**3 * h + self.g_k * n**4
-            m, h, n = (a + b for a, b in (rates[z] for z in "mhn"))
-            return jnp.maximum(m, open_ / self.capacitance).max(), jnp.maximum(h, n).max()
-
         with jax.ensure_compile_time_eval():  # also where a run is started inside jit
-            fast, slow = jax.jit(jax.vmap(at))(jnp.asarray(RANGE, self.threshold.dtype))
-        return 1 / float(np.max(fast)), 1 / float(np.max(slow))
+            fast, slow = _decays(self, np.asarray(RANGE, self.threshold.dtype))
+            return 1 / float(fast), 1 / float(slow)
 
     def membrane_tau(self):
         return self.capacitance / self.leak
+
+
+@eqx.filter_jit
+def settled(gates: Any, v: Array) -> dict[str, Array]:
+    """The gates of a cell that has long been at v."""
+    return {z: a / (a + b) for z, (a, b) in gates.rates(v).items()}
+
+
+@eqx.filter_jit
+def _decays(cell: HodgkinHuxley, range_: Any) -> tuple[Array, Array]:
+    """The fastest decay rate of gates and membrane over a range of voltages, and that of h and n alone."""
+
+    def at(v):
+        rates = cell.gates.rates(v)
+        m, h, n = (a / (a + b) for a, b in (rates[z] for z in "mhn"))
+        open_ = cell.leak + cell.g_na * m**3 * h + cell.g_k * n**4
+        m, h, n = (a + b for a, b in (rates[z] for z in "mhn"))
+        return jnp.maximum(m, open_ / cell.capacitance).max(), jnp.maximum(h, n).max()
+
+    fast, slow = jax.vmap(at)(range_)
+    return fast.max(), slow.max()
 
 
 def TraubMiles(shape: int | tuple[int, ...], **more: Any) -> HodgkinHuxley:
     r"""The cortical Hodgkin-Huxley cell of the network benchmark of Brette et al. (2007), in pF, nS, pA.
 
     C = 200 pF, g_L = 10 nS, g_Na = 20 uS, g_K = 6 uS, E_L = -60, E_Na = 50, E_K = -90, V_T = -63 mV; a spike is
-    the upward crossing of -20 mV. Anything that `HodgkinHuxley` takes can be given.
+    the upward crossing of -20 mV. Alone and without input it fires at some 14 Hz. Anything that
+    `HodgkinHuxley` takes can be given.
 
     Source: Traub, Miles (1991); Brette et al. (2007), J. Comput. Neurosci. 23, 349.
 

@@ -63,7 +63,8 @@ class QuadraticIF(Membrane):
         return {"v": (pull + self.resistance * x.at(v)) / self.tau}
 
     def timescales(self):
-        at_rest = float(np.asarray(self.membrane_tau()).min())
+        tau, gain, rest, c = (np.asarray(a) for a in (self.tau, self.gain, self.v_rest, self.v_c))
+        at_rest = float((tau / (gain * np.abs(c - rest))).min())
         return at_rest, at_rest
 
     def membrane_tau(self):

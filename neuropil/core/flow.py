@@ -127,11 +127,39 @@ class ExponentialEuler(Method):
     order = 1
 
     def __call__(self, field, t, y, x, dt):
-        f, columns = _own_slopes(field, t, y, x)
-        leaves, tree = jax.tree.flatten(y)
-        z = [jnp.minimum(dt * columns[k][k], 30.0) for k in range(len(leaves))]
-        new = [a + dt * _phi(z[k]) * f[k] for k, a in enumerate(leaves)]
-        return jax.tree.unflatten(tree, new)
+        return _relax(field, t, y, y, x, dt)
+
+
+class ExponentialMidpoint(Method):
+    r"""Order 2: half a tick of exponential Euler, then a whole one with the linear parts found there.
+
+    $$y^* = y + \tfrac{\Delta t}{2} \varphi(\tfrac{\Delta t}{2} J) f, \qquad
+    y_a \leftarrow y_a + \Delta t\,\varphi(\Delta t J^*_{aa})\,(f^*_a + J^*_{aa} (y_a - y^*_a))$$
+
+    Twice the work of `ExponentialEuler` and as stable: the scheme for spikes of Hodgkin-Huxley cells at ticks
+    that are not tiny. The field must act element by element over the population.
+
+    Source: Börgers, Nectow (2013), SIAM J. Sci. Comput. 35, B623.
+    """
+
+    order = 2
+
+    def __call__(self, field, t, y, x, dt):
+        middle = _relax(field, t, y, y, x, dt / 2)
+        return _relax(field, t + dt / 2, middle, y, x, dt)
+
+
+def _relax(field, t, at, y, x, dt):
+    """y after dt, each variable along its own linear part as it is at (t, at)."""
+    f, columns = _own_slopes(field, t, at, x)
+    leaves, tree = jax.tree.flatten(y)
+    own = [columns[k][k] for k in range(len(leaves))]
+    if at is not y:
+        there = jax.tree.leaves(at)
+        f = [f[k] + own[k] * (a - there[k]) for k, a in enumerate(leaves)]
+    # cut at e^30: the upstroke of a spike may overflow, and means nothing there
+    new = [a + dt * _phi(jnp.minimum(dt * own[k], 30.0)) * f[k] for k, a in enumerate(leaves)]
+    return jax.tree.unflatten(tree, new)
 
 
 class Implicit(Method):

@@ -6,7 +6,18 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from neuropil.core import RK4, Diffrax, ExponentialEuler, Flow, Implicit, Integrated, run, start
+from neuropil.core import (
+    RK4,
+    Diffrax,
+    Euler,
+    ExponentialEuler,
+    ExponentialMidpoint,
+    Flow,
+    Implicit,
+    Integrated,
+    run,
+    start,
+)
 
 T = 2.0
 
@@ -60,6 +71,10 @@ ORDERS = [
     (ExponentialEuler, Logistic, 2),  # one autonomous variable
     (ExponentialEuler, Turning, 1),
     (ExponentialEuler, Driven, 1),
+    (ExponentialMidpoint, Logistic, 2),
+    (ExponentialMidpoint, Turning, 2),
+    (ExponentialMidpoint, Driven, 2),
+    (Euler, Turning, 1),
     (RK4, Logistic, 4),
     (RK4, Turning, 4),
     (RK4, Driven, 4),

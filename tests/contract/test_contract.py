@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import io
+import itertools
 import pkgutil
 
 import equinox as eqx
@@ -18,11 +19,23 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from neuropil.core import SEEDS, Carry, System, Vmapped, get, probe, run, start, walk
+from neuropil.core import (
+    RK4,
+    SEEDS,
+    AccuracyWarning,
+    Carry,
+    System,
+    Vmapped,
+    get,
+    probe,
+    run,
+    start,
+    walk,
+)
 from neuropil.core.param import param_fields
 from neuropil.core.random import tick_keys
 from neuropil.core.system import Tick
-from tests.contract.examples import ABSTRACT, EXAMPLES, TICKS
+from tests.contract.examples import ABSTRACT, EXAMPLES, TICKS, Converges
 
 PACKAGES = (
     "core cells synapses wiring dendrites blocks plasticity memory belief agents learn".split()
@@ -189,6 +202,73 @@ def test_unroll_vmap_remat_resume_and_gradient(name, x64):
     close((end.state, joined), scanned, bound, "unroll in mid-run")
     close(half(part, through_bytes(middle), tail), (end, second), 0, "resumed")
     assert int(end.i) == TICKS
+
+
+CONVERGING = [name for name, e in EXAMPLES.items() if isinstance(e.converges, Converges)]
+CHECKED = [name for name, e in EXAMPLES.items() if e.coarse]
+
+
+def test_every_cell_and_synapse_says_how_it_converges_and_which_dt_is_too_coarse():
+    own = {c for c in public_systems() if c.__module__.split(".")[1] in ("cells", "synapses")}
+    said = {c for e in EXAMPLES.values() if e.converges for c in e.of}
+    assert not (missing := own - ABSTRACT - said), f"no example with `converges`: {missing}"
+    schemed = {c for c in own if "method" in {f.name for f in dataclasses.fields(c)}}
+    said = {c for name in CHECKED for c in EXAMPLES[name].of}
+    assert not (missing := schemed - ABSTRACT - said), f"no example with `coarse`: {missing}"
+
+
+@pytest.mark.parametrize("name", CONVERGING)
+def test_results_converge_as_the_tick_gets_smaller(name, x64):
+    """Each halving of dt changes half as much as the one before (order 1), or less (higher orders)."""
+    example = EXAMPLES[name]
+    part, how = example.make(jr.key(1)), example.converges
+    x = jax.tree.map(jnp.asarray, how.x, is_leaf=lambda a: isinstance(a, list))
+    largest = jax.tree.map(lambda a: a.dtype, start(part, how.dt, jr.key(3)).state)
+
+    @jax.jit  # once for all three, where no state has a size that depends on dt
+    def end(state, dt, n):
+        def tick(i, carry):
+            state, total = carry
+            now = Tick(i, dt, jr.fold_in(jr.key(5), i))
+            here = jax.tree.map(lambda a: jnp.where((i == 0) | (not how.pulse), a, 0 * a), x)
+            state, y = part.step(state, here, now)
+            add = lambda s, a: s + a if jnp.issubdtype(s.dtype, jnp.floating) else s
+            return state, jax.tree.map(add, total, y)
+
+        y = jax.eval_shape(lambda: part.step(state, x, Tick(jnp.int32(0), dt, jr.key(5)))[1])
+        none = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), y)
+        return jax.lax.fori_loop(0, n, tick, (state, none))
+
+    results = []
+    for k in (1, 2, 4):
+        dt = how.dt / k
+        first = start(part, dt, jr.key(3)).state
+        assert jax.tree.map(lambda a: a.dtype, first) == largest
+        state, total = end(first, jnp.asarray(dt), round(how.until / dt))
+        kept = _inexact(total if how.of == "mean" else state)
+        scale = dt / how.until if how.of == "mean" else 1.0
+        results.append([scale * np.asarray(a) for a in kept])
+        before = _inexact(first)
+    moved = how.of == "mean" or any((a != b).any() for a, b in zip(kept, before, strict=True))
+    assert moved, "nothing happened"
+    far, near = (
+        max(np.abs(a - b).max() for a, b in zip(*pair, strict=True))
+        for pair in itertools.pairwise(results)
+    )
+    largest = max(np.abs(a).max() for a in results[-1])
+    assert near <= 0.65 * far + 1e-10 * (1 + largest), (far, near)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_coarse_dt_is_warned_of_and_an_unstable_one_refused(name):
+    example = EXAMPLES[name]
+    part = example.make(jr.key(1))
+    with pytest.warns(AccuracyWarning, match="take a smaller dt"):
+        start(part, example.coarse, jr.key(3))
+    if hasattr(part, "method"):
+        with pytest.raises(ValueError, match="is unstable with RK4") as caught:
+            start(rebuilt(part, method=RK4()), 10 * example.coarse, jr.key(3))
+        assert type(part).__name__ in str(caught.value)
 
 
 def is_key(a):

@@ -4,6 +4,7 @@ To add a part: write an `Example` in its room's file whose `of` names its class.
 `xs()` gives `TICKS` inputs, stacked over time (or None).
 """
 
+from neuropil.cells import Membrane
 from neuropil.core import System
 from neuropil.wiring import Wiring
 from tests.contract.examples import (
@@ -16,11 +17,11 @@ from tests.contract.examples import (
     synapses,
     wiring,
 )
-from tests.contract.examples.base import TICKS, Example
+from tests.contract.examples.base import TICKS, Converges, Example
 
-__all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Example"]
+__all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Converges", "Example"]
 
-ABSTRACT = {System, Wiring}
+ABSTRACT = {System, Wiring, Membrane}
 EXAMPLES: dict[str, Example] = {
     name: example
     for room in (core, cells, synapses, wiring, dendrites, blocks, belief, learn)

@@ -15,14 +15,36 @@ TICKS = 6
 
 
 @dataclass(frozen=True)
+class Converges:
+    """A run that must come out the same at ever smaller ticks (1, 1/2 and 1/4 of `dt`).
+
+    `x`: the input of every tick (lists are arrays), or, where `pulse`, of the first only (0 later); `until`
+    (ms); `dt`, the largest tick; `of`: what is compared at the end: the floating-point "state" or the "mean" of
+    the output.
+    """
+
+    x: Any = None
+    pulse: bool = False
+    until: float = 16.0
+    dt: float = 1.0
+    of: str = "state"
+
+
+@dataclass(frozen=True)
 class Example:
-    """`of`: the classes it stands for; `no_gradient`: why a gradient is not asked for, where it is not."""
+    """`of`: the classes it stands for; `no_gradient`: why a gradient is not asked for, where it is not.
+
+    Of cells and synapses also: `converges`, how its results at smaller ticks are compared, or why there is
+    nothing to compare; `coarse`, a dt (ms) beyond its fastest time constant, where there is a scheme to check.
+    """
 
     make: Callable[[Any], core.System]
     xs: Callable[[], Any]
     of: tuple[type, ...]
     dt: float = 1.0
     no_gradient: str = ""
+    converges: Converges | str = ""
+    coarse: float = 0.0
 
 
 def normal(*shape: int, scale: float = 1.0) -> Callable:

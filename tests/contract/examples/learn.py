@@ -55,9 +55,22 @@ def _stdp(**more):
     return make
 
 
+def _tempotron(key):
+    cell = core.Chain(psp=lambda x: x["psp"], wire=dense(3, 2, key))
+    rule = plasticity.Tempotron(3, 2, rate=0.5, momentum=0.9)
+    reads = {"psp": "input.psp", "target": "input.target"}
+    return core.Managed(cell, rule, "parts.wire.weight", reads)
+
+
+def _trials():
+    """Potentials of trials of 4 bins, and which cells should spike."""
+    return {"psp": abs(normal(4, 3)()), "target": spikes(2)()}
+
+
 EXAMPLES = {
     "pair stdp": Example(_stdp(), spikes(3), (plasticity.PairSTDP,)),
     "pair stdp, sparse": Example(_stdp(events=2), spikes(3), (plasticity.PairSTDP,)),
+    "tempotron": Example(_tempotron, _trials, (plasticity.Tempotron,)),
     "oja": Example(
         managed(lambda: plasticity.OjaSubspace((2, 3), frozen=1, repeats=2)),
         normal(3),

@@ -7,6 +7,7 @@ import jax.random as jr
 
 from neuropil import cells, core, synapses
 from tests.contract.examples.base import (
+    Converges,
     Example,
     normal,
     nothing,
@@ -30,33 +31,54 @@ def _coupled(key):
     return core.Network(nodes, {"a>b": edge(there), "b>a": edge(there.T)})
 
 
+PULSE = Converges([1.0, 0.5, 2.0], pulse=True)
+SPIKE = Converges([1.0, 0.0, 1.0], pulse=True)
+
 EXAMPLES = {
-    "delay": Example(lambda k: synapses.Delay(2.0, 3), normal(3), (synapses.Delay,)),
+    "delay": Example(
+        lambda k: synapses.Delay(2.0, 3),
+        normal(3),
+        (synapses.Delay,),
+        converges=Converges([1.0, 2.0, 3.0], of="mean"),
+    ),
     "delays": Example(
         lambda k: synapses.Delay((0.0, 1.25, 2.0), 3, interpolate=True),
         normal(3),
         (synapses.Delay,),
     ),
-    "exponential": Example(lambda k: synapses.Exponential(3), normal(3), (synapses.Exponential,)),
-    "alpha": Example(lambda k: synapses.Alpha(3), normal(3), (synapses.Alpha,)),
-    "conductance": Example(lambda k: synapses.Conductance(3), normal(3), (synapses.Conductance,)),
+    "exponential": Example(
+        lambda k: synapses.Exponential(3), normal(3), (synapses.Exponential,), converges=PULSE
+    ),
+    "alpha": Example(lambda k: synapses.Alpha(3), normal(3), (synapses.Alpha,), converges=PULSE),
+    "conductance": Example(
+        lambda k: synapses.Conductance(3), normal(3), (synapses.Conductance,), converges=PULSE
+    ),
     "receptors": Example(
         lambda k: synapses.Receptors(
             cells.LIF(3), ampa=synapses.Conductance(3), gaba=synapses.Conductance(3, 10.0, -80.0)
         ),
         lambda: {"ampa": abs(normal(3)()), "current": normal(3)()},
         (synapses.Receptors,),
+        converges=Converges({"ampa": [0.1, 0.2, 0.3]}, pulse=True),
     ),
     "double exponential": Example(
         lambda k: synapses.DoubleExponential(3, 1.0, 4.0),
         normal(3),
         (synapses.DoubleExponential,),
+        converges=PULSE,
     ),
     "two states": Example(
-        lambda k: synapses.TwoState.ampa(3), spikes(3), (synapses.TwoState,), dt=0.7
+        lambda k: synapses.TwoState.ampa(3),
+        spikes(3),
+        (synapses.TwoState,),
+        dt=0.7,
+        converges=SPIKE,
     ),
     "second messenger": Example(
-        lambda k: synapses.SecondMessenger(3), spikes(3), (synapses.SecondMessenger,)
+        lambda k: synapses.SecondMessenger(3),
+        spikes(3),
+        (synapses.SecondMessenger,),
+        converges=SPIKE,
     ),
     "nmda": Example(
         lambda k: synapses.Receptors(
@@ -65,18 +87,28 @@ EXAMPLES = {
         ),
         lambda: {"nmda": abs(normal(3)())},
         (synapses.Receptor,),
+        converges=Converges({"nmda": [0.1, 0.2, 0.3]}, pulse=True),
     ),
     "tsodyks-markram": Example(
         lambda k: synapses.TsodyksMarkram.of(3, "facilitating"),
         spikes(3),
         (synapses.TsodyksMarkram,),
+        converges=SPIKE,
     ),
-    "gap junctions": Example(_coupled, nothing, (synapses.GapJunctions, synapses.Voltages)),
+    "gap junctions": Example(
+        _coupled,
+        nothing,
+        (synapses.GapJunctions, synapses.Voltages),
+        converges=Converges(),
+    ),
     "delayed dense": Example(_delayed(synapses.NearestTap), normal(3), (synapses.DelayedDense,)),
     "delayed dense, learnable": Example(
         _delayed(lambda: synapses.GaussianTaps(1.5)), normal(3), (synapses.DelayedDense,)
     ),
     "delayed dense, linear": Example(
-        _delayed(synapses.LinearTaps), normal(3), (synapses.DelayedDense,)
+        _delayed(synapses.LinearTaps),
+        normal(3),
+        (synapses.DelayedDense,),
+        converges=Converges([1.0, 2.0, 3.0], of="mean"),
     ),
 }
