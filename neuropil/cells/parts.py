@@ -55,10 +55,13 @@ class Refractory(Part):
 
     period: Array = param(2.0, unit="ms", bounds=(0, None))
 
+    def ticks(self, dt: Array) -> Array:
+        """The period in ticks."""
+        return jnp.round(self.period / dt).astype(jnp.int32)
+
     def left_after(self, left: Array, s: Array, dt: Array) -> Array:
         """Ticks left after this one."""
-        ticks = jnp.round(self.period / dt).astype(jnp.int32)
-        return jnp.where(s > 0, ticks, jnp.maximum(left - 1, 0))
+        return jnp.where(s > 0, self.ticks(dt), jnp.maximum(left - 1, 0))
 
 
 class Adaptation(Part):

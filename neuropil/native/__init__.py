@@ -6,6 +6,6 @@ function of the same meaning, which is its reference, and takes over on other pl
 """
 
 from neuropil.native.build import NativeError, library
-from neuropil.native.kernel import available, call, pure
+from neuropil.native.kernel import available, call, prefer, pure
 
-__all__ = ["NativeError", "available", "call", "library", "pure"]
+__all__ = ["NativeError", "available", "call", "library", "prefer", "pure"]

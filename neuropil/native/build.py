@@ -19,8 +19,11 @@ from neuropil.cache import cache_folder
 
 SOURCES = Path(__file__).parent
 COMPILERS = ("c++", "g++", "clang++")
-# no -ffast-math: NaN and infinity must arrive where pure JAX puts them
-FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-pthread", "-w")
+# no -ffast-math: NaN and infinity must arrive where pure JAX puts them. Nobody looks at errno or traps.
+FLAGS = (
+    *("-O3", "-std=c++17", "-fPIC", "-shared", "-pthread", "-w"),
+    *("-fno-math-errno", "-fno-trapping-math"),
+)
 NATIVE = "-march=native"
 PATIENCE = 120  # seconds a compiler may take
 

@@ -73,6 +73,7 @@ def call(
     result: Any,
     *args: Any,
     aliases: dict[int, int] | None = None,
+    layouts: tuple[Any, Any] = (None, None),
     vmap_method: str = "sequential",
     **attributes: Any,
 ) -> Any:
@@ -85,6 +86,7 @@ def call(
       within `pure()`.
     - `result`: shape and dtype of the output (`jax.ShapeDtypeStruct`), or a tuple of them.
     - `aliases`: {number of an input: number of the output that takes over its buffer}.
+    - `layouts`: (of the inputs, of the outputs), as in `jax.ffi.ffi_call`: the order of axes in memory.
     - `vmap_method`: as in `jax.ffi.ffi_call`; "sequential" loops over the batch, "broadcast_all" hands the
       kernel arrays with leading batch axes.
     - `attributes`: constants of the handler, NumPy scalars or strings.
@@ -94,8 +96,46 @@ def call(
     if not available(name.partition(".")[0]):
         return otherwise(*args)
     foreign = jax.ffi.ffi_call(
-        _registered(name), result, vmap_method=vmap_method, input_output_aliases=aliases
+        _registered(name),
+        result,
+        vmap_method=vmap_method,
+        input_output_aliases=aliases,
+        input_layouts=layouts[0],
+        output_layouts=layouts[1],
     )
     return lax.platform_dependent(
         *args, cpu=lambda *a: foreign(*a, **attributes), default=otherwise
     )
+
+
+def prefer(kernel: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
+    """`reference`, computed by `kernel` where it is neither differentiated nor batched.
+
+    Both take the same trees of arrays and give the same tree of arrays; neither may close over traced
+    values. Derivatives, and what `vmap` makes of it, are those of `reference` itself.
+
+    >>> import jax.numpy as jnp
+    >>> f = prefer(lambda x: 100 * x, lambda x: x**2)
+    >>> float(f(3.0)), float(jax.grad(f)(3.0)), jax.vmap(f)(jnp.arange(3.0)).tolist()
+    (300.0, 6.0, [0.0, 1.0, 4.0])
+    """
+
+    @jax.custom_batching.custom_vmap
+    def single(*args):
+        return kernel(*args)
+
+    @single.def_vmap
+    def batch(size, batched, *args):
+        axes = jax.tree.map(lambda has: 0 if has else None, tuple(batched))
+        out = jax.vmap(reference, in_axes=axes, axis_size=size)(*args)
+        return out, jax.tree.map(lambda _: True, out)
+
+    @jax.custom_jvp
+    def preferred(*args):
+        return single(*args)
+
+    @preferred.defjvp
+    def tangent(primals, tangents):
+        return jax.jvp(reference, primals, tangents)
+
+    return preferred
