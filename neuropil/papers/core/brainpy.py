@@ -129,8 +129,8 @@ STUDY = Study(
     cite=CITE,
     mechanism=(
         "Spikes of a sparse E/I network are delivered row by row, only where a cell fired; one conductance a"
-        " cell and kind of synapse stands for all its synapses, since they are linear. An E/I network of GIF cells"
-        " is trained by surrogate gradients through time; the slow negative current after a spike holds memory."
+        " cell and kind of synapse stands for all its synapses, since they are linear. An E/I network of GIF"
+        " cells is trained by surrogate gradients through time; the slow current after a spike holds memory."
     ),
     claim="E/I networks at speed, and the same kind of model trained by gradient",
     differs=DIFFERS,
