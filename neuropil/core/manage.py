@@ -108,7 +108,8 @@ class Managed(System):
 
     - `fast`, `slow`: systems; `slow.step(state, Event, tick)` returns (state, new parameter), or a
       sparse update `Rows(index, delta)` / `Cols(index, delta)` in place of the whole parameter, or a
-      tuple of these, which are added one after the other.
+      tuple of these, which are added one after the other. A rule whose own kernel writes the parameter where
+      it is, after what it reads, says so by an attribute `in_place`.
       `Every(rule, k)` as slow system acts at every k-th tick.
     - `owns`: path of the parameter in `fast`, such as "edges.E>I.weight"; it may name a sub-tree, "" is all.
     - `reads`: {name: path}. "output..." is the fast system's output, "input..." its input, any other
@@ -157,7 +158,9 @@ class Managed(System):
         f, y = fast.step(state.fast, x, tick.child("fast"))
         reads = {n: self._read(p, x, f, y) for n, p in self.reads.items()}
         tick = tick.child("slow")
-        theta = _after(state.theta, (f, y), tick.i)
+        slow = self.slow.part if isinstance(self.slow, Every) else self.slow
+        ordered = getattr(slow, "in_place", False)  # by its own kernel, after what it reads
+        theta = state.theta if ordered else _after(state.theta, (f, y), tick.i)
 
         def act(slow, theta):
             event = Event(theta, reads, x, y)

@@ -9,15 +9,15 @@ from jax import Array
 
 from neuropil.core import param
 from neuropil.wiring.base import Wiring, check_weight, uniform
-from neuropil.wiring.product import event_product, row_product
+from neuropil.wiring.product import event_product, event_sum, row_product
 
 
 class Dense(Wiring):
     r"""All to all: $y = W x + b$, W of shape (post, pre).
 
-    `events`: where a whole time axis or batch of inputs is at hand, go by its entries that are not zero,
-    forwards and for the gradient of the weight (`event_product`). Exact for any input, faster than the
-    matrix product where fewer than about one input in eight is active.
+    `events`: go by the entries of the input that are not zero, forwards and, over a whole time axis, for the
+    gradient of the weight (`event_product`). Exact for any input, faster than the matrix product where fewer
+    than about one input in eight is active.
 
     >>> Dense(jnp.array([[1.0, 2.0]])).forward(jnp.array([3.0, 4.0]))
     Array([11.], dtype=float32)
@@ -46,7 +46,10 @@ class Dense(Wiring):
 
     def forward(self, x):
         # W @ x for one sample: x @ W.T would write out the transpose at every tick (15 times slower)
-        y = self.weight @ x if x.ndim == 1 else self._rows(x)
+        if x.ndim > 1:
+            y = self._rows(x)
+        else:
+            y = event_sum(x, self.weight) if self.events else self.weight @ x
         return y if self.bias is None else y + self.bias
 
     def _rows(self, x):
