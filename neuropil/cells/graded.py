@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from neuropil.cells.parts import as_drive, check_fits, population, relaxed
-from neuropil.core import Drive, System, param
+from neuropil.core import System, param
+from neuropil.core.drive import add
 
 
 class Graded(System):
@@ -102,7 +102,8 @@ class TwoPoint(System):
 
     **Arguments** (one number, or one for every cell): `shape`; `tau`, `tau_apical` (ms); `transfer`.
 
-    Input: {"basal": x, "apical": c}, either may be left out; a plain array is basal. State: {"v" (basal),
+    Input: {"basal": x, "apical": c}, each an array or a `Drive`, either may be left out; what has no port is
+    basal. State: {"v" (basal),
     "apical"}. Output: y.
 
     Source: Phillips, Kay, Smyth (1995), Network 6, 225; the four transfers: Kay, Phillips (2020), Symmetry 12,
@@ -134,9 +135,9 @@ class TwoPoint(System):
         unknown = set(x) - {"basal", "apical", "current"}
         if unknown:
             raise KeyError(f"TwoPoint: input at {sorted(unknown)} but the ports are basal, apical")
-        basal: Any = Drive.of(x.get("basal")) + Drive.of(x.get("current"))
         dtype, dt = state["v"].dtype, tick.dt
-        r = relaxed(state["v"], as_drive(basal.current, self.shape, dtype), dt, self.tau)
+        basal = as_drive(add(x.get("basal"), x.get("current")), self.shape, dtype)
+        r = relaxed(state["v"], basal, dt, self.tau)
         context = as_drive(x.get("apical"), self.shape, dtype)
         c = relaxed(state["apical"], context, dt, self.tau_apical)
         return {"v": r, "apical": c}, self.transfer(r, c)

@@ -85,7 +85,7 @@ EXAMPLES = {
         coarse=10.0,
     ),
     "quadratic IF": Example(
-        lambda k: cells.QuadraticIF(3),
+        lambda k: cells.QuadraticIF(3, escape=cells.Escape(0.3, 4.0, block=4)),
         normal(3, scale=200.0),
         (cells.QuadraticIF,),
         converges=Converges([1.0, 2.0, 3.0]),
@@ -98,12 +98,6 @@ EXAMPLES = {
         dt=0.5,
         converges=Converges([-2.0, 0.0, 1.0], dt=0.25),
         coarse=2.0,
-    ),
-    "izhikevich with escape": Example(
-        lambda k: cells.Izhikevich.named("FS", 3, escape=cells.Escape(0.3, 4.0, block=4)),
-        normal(3, scale=100.0),
-        (cells.Izhikevich,),
-        dt=0.5,
     ),
     "hodgkin-huxley": Example(
         lambda k: cells.HodgkinHuxley(2, method=core.ExponentialEuler()),  # compiles in half
