@@ -27,8 +27,7 @@ class Training(System):
     - `shuffles`: in tests the delays are dealt anew among the synapses.
 
     Output for each task: test accuracy with whole-step delays, with the kernel of training ("soft"), with
-    delays dealt anew ("shuffled"); accuracy on the training trials; mean loss; and `alignment` for a task
-    whose pattern is known.
+    delays dealt anew ("shuffled"); mean loss; and `alignment` for a task whose pattern is known.
     """
 
     tasks: dict[str, Any]
@@ -45,7 +44,7 @@ class Training(System):
     drop: float = eqx.field(static=True)
     tau: dict[str, float] = eqx.field(static=True)
     sigma_end: float = eqx.field(static=True)
-    probe: int = eqx.field(static=True, default=512)  # training trials for moments
+    probe: int = eqx.field(static=True, default=256)  # training trials for moments
 
     def init(self, dt, key):
         return {name: self._begin(name, fold(key, name)) for name in self.tasks}
@@ -137,14 +136,12 @@ class Training(System):
             net, x, taps, tau=self.tau[name], tail=tail, moments=m
         )
         shown = {
-            "accuracy": (net, one, False),
-            "soft": (net, soft, False),
-            "shuffled": (dealt, one, False),
-            "training": (net, one, True),
+            "accuracy": (net, one),
+            "soft": (net, soft),
+            "shuffled": (dealt, one),
         }
         nets = jax.tree.map(lambda *a: jnp.stack(a), *[v[0] for v in shown.values()])
         taps = jax.tree.map(lambda *a: jnp.stack(a), *[v[1] for v in shown.values()])
-        trained = jnp.asarray([v[2] for v in shown.values()])
         many = min(self.probe, len(split.y))
         size = min(self.batch, many, len(split.test_y))
 
@@ -155,15 +152,12 @@ class Training(System):
             return jnp.mean(answers.reshape(-1)[: len(y)] == y)
 
         def one_of(variant):
-            net, taps, trained = variant
+            net, taps = variant
             part = split.x[: many // size * size].reshape(-1, size, *split.x.shape[1:])
             m = jax.tree.map(lambda a: a.mean(0), lax.map(lambda b: go(net, b, taps)[1], part))
-            cut = min(len(split.y), len(split.test_y))
-            x = jnp.where(trained, split.x[:cut], split.test_x[:cut])
-            y = jnp.where(trained, split.y[:cut], split.test_y[:cut])
-            return right(net, taps, x, y, m)
+            return right(net, taps, split.test_x, split.test_y, m)
 
-        return dict(zip(shown, lax.map(one_of, (nets, taps, trained)), strict=True))
+        return dict(zip(shown, lax.map(one_of, (nets, taps)), strict=True))
 
 
 def _learned(net: Net) -> list:

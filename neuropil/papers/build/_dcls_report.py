@@ -41,7 +41,7 @@ DIFFERS = (
     "The fixed and the delay-free arm are as wide as makes their learned parameters as many (weights,"
     " delays, normalisation); the smoothed arm has the width, start and kernel of the learned one, delays"
     " frozen. Delays dealt anew after training are a metric of every arm.",
-    "Test statistics of the normalisation are taken anew from 512 training trials under the kernel that is"
+    "Test statistics of the normalisation are taken anew from 256 training trials under the kernel that is"
     " tested; the official code uses running averages of the soft kernel.",
     "The line is causal and every layer sees the input's silent tail (half the longest delay a layer); the"
     " official code lets each layer add its own.",
