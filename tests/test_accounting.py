@@ -34,10 +34,8 @@ def test_operations_of_every_wiring_by_hand():
     )  # one weight for all
     picture = jnp.zeros((1, 4)).at[0, 0].set(1.0)
     conv = Conv(jnp.array([[[1.0, 2.0, 0.0]], [[1.0, 1.0, 1.0]]]))
-    assert numbers(conv, picture) == (
-        20,
-        3,
-    )  # 2 x (2 + 3 + 3 + 2) at the edges; the corner meets 2 + 1
+    # 2 x (2 + 3 + 3 + 2) at the edges; the corner meets two weights of either kernel
+    assert numbers(conv, picture) == (20, 4)
     assert numbers(LowRank(jnp.ones((3, 2)), jnp.ones((4, 2))), [1, 0, 1, 1]) == (14, 12)
 
 
