@@ -28,7 +28,7 @@ CITE = """@inproceedings{ivanov2021nalsm,
 }"""
 
 DIFFERS = (
-    "small: 216 cells (6 x 6 x 6), 2,000 images to settle, 2,000 to learn from; the paper 1,000 and 8,000 cells"
+    "small: 216 cells (6 x 6 x 6), 1,000 images to settle, 1,500 to learn from; the paper 1,000 and 8,000 cells"
     " and 50,000 images. The astrocyte's gain is 0.015 x 1,000 / cells, since its drive is a count of spikes.",
     "Spikes for the readout are counted with the settled weights held; the paper goes on with fading plasticity"
     " from the settled weights for each sample, which is how the branching factor is measured here too.",
