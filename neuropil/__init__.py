@@ -15,6 +15,7 @@ _PACKAGES = (
     "cells",
     "synapses",
     "wiring",
+    "coding",
     "dendrites",
     "blocks",
     "plasticity",

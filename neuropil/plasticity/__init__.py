@@ -10,6 +10,7 @@ from neuropil.plasticity.subspace import (
     principal_rows,
     second_moment,
 )
+from neuropil.plasticity.tempotron import Tempotron, tempotron_peak, tempotron_potential
 
 __all__ = [
     "HardBounds",
@@ -17,6 +18,7 @@ __all__ = [
     "OjaSubspace",
     "PairSTDP",
     "SoftBounds",
+    "Tempotron",
     "lateral",
     "orthogonal_part",
     "orthonormal_rows",
@@ -24,4 +26,6 @@ __all__ = [
     "principal_angles",
     "principal_rows",
     "second_moment",
+    "tempotron_peak",
+    "tempotron_potential",
 ]

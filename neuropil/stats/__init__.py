@@ -1,4 +1,4 @@
-"""Score, intervals, nulls and noise ceilings. Arrays only; no JAX but in `likelihood`."""
+"""Score, intervals, nulls and noise ceilings. Arrays only; no JAX but in `likelihood` and `complexity`."""
 
 from neuropil.stats.auroc import auroc, midranks
 from neuropil.stats.ceiling import ceiling, correlate, halves, reliability, spearman_brown, split
@@ -10,6 +10,16 @@ from neuropil.stats.resample import (
     shifts,
 )
 from neuropil.stats.score import Score, permutation_p
+from neuropil.stats.trains import (
+    distances,
+    fano_factor,
+    interval_cv,
+    local_variation,
+    pairwise_correlation,
+    synchrony,
+    van_rossum,
+    victor_purpura,
+)
 
 __all__ = [
     "Score",
@@ -18,8 +28,13 @@ __all__ = [
     "bootstrap",
     "ceiling",
     "correlate",
+    "distances",
+    "fano_factor",
     "halves",
+    "interval_cv",
+    "local_variation",
     "midranks",
+    "pairwise_correlation",
     "percentile_interval",
     "permutation",
     "permutation_p",
@@ -27,4 +42,7 @@ __all__ = [
     "shifts",
     "spearman_brown",
     "split",
+    "synchrony",
+    "van_rossum",
+    "victor_purpura",
 ]

@@ -11,6 +11,7 @@ from tests.contract.examples import (
     belief,
     blocks,
     cells,
+    coding,
     core,
     dendrites,
     learn,
@@ -24,6 +25,6 @@ __all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Converges", "Example"]
 ABSTRACT = {System, Wiring, Membrane}
 EXAMPLES: dict[str, Example] = {
     name: example
-    for room in (core, cells, synapses, wiring, dendrites, blocks, belief, learn)
+    for room in (core, cells, synapses, wiring, coding, dendrites, blocks, belief, learn)
     for name, example in room.EXAMPLES.items()
 }
