@@ -82,7 +82,7 @@ def figures(results):
 
 SMALL = dict(
     seeds=5, data="macaque-v4", held="test", directions=8, speeds=(0.35, 0.75), crop=32, steps=40,
-    depth=11, side=11, selectivity=1.0, remembers=False, films=400, updates=1000, passes=5, batch=256,
+    depth=11, side=11, selectivity=1.0, remembers=False, films=400, updates=1000, passes=4, batch=256,
     rate=0.002, tests=200, voxels=512, top=0.15,
     levels=(1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002),
 )  # fmt: skip
@@ -124,5 +124,5 @@ STUDY = Study(
     ),
     claim="Delays tell direction and speed of natural images in motion, with a tenth of the weights too",
     differs=DIFFERS,
-    cost="small: about 40 s for each seed of a learning arm on one core",
+    cost="small: about 30 s for each seed of a learning arm on one core",
 )  # fmt: skip
