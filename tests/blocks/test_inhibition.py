@@ -1,0 +1,141 @@
+"""The E-I circuit: moments of its start, invariance, gradients and counts, against closed forms."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+from neuropil.blocks import EICircuit, nonzero_floor
+from neuropil.learn import keep_signs
+
+KEY = jr.key(0)
+
+
+def bernoulli(p, n, d):
+    return jnp.asarray(np.random.default_rng(0).random((n, d)) < p, jnp.float32)
+
+
+@pytest.mark.parametrize(("p", "d"), [(0.05, 2000), (0.2, 500), (0.5, 2000)])
+def test_currents_of_the_start_have_the_moments_of_the_closed_form(p, d):
+    x = bernoulli(p, 1000, d)
+    layer = EICircuit.balanced(x, 200, KEY)
+    current = np.asarray(jax.vmap(layer)(x))
+    want = (1 + 1 / 50) / (2 - p)
+    assert current.mean() == pytest.approx(
+        0, abs=0.15
+    )  # the few I cells of one draw shift all E cells
+    assert current.var() == pytest.approx(want, rel=0.12)
+    assert current.var(0).mean() / want == pytest.approx(
+        1 - p, abs=0.06
+    )  # across samples of a cell
+    drive = np.asarray(jax.vmap(layer.excite.forward)(x))
+    inhibition = jax.vmap(lambda x: layer.inhibit @ (layer.gain_i * layer.recruit.forward(x)))(x)
+    assert drive.var() / float(inhibition.mean()) ** 2 == pytest.approx(1, rel=0.12)
+    sub = jax.vmap(lambda x: layer.inhibit @ layer.recruit.forward(x))(x)
+    assert drive.mean() == pytest.approx(float(sub.mean()), rel=0.05)
+    assert float(jnp.abs(sub - sub[:, :1]).max()) < 1e-5 * float(
+        sub.max()
+    )  # the same for every E cell
+
+
+def test_start_of_exactly_half_the_inputs():
+    x = jnp.asarray(np.tile([[0.0, 1.0], [1.0, 0.0]], (50, 50)), jnp.float32)  # p = 1/2, d = 100
+    layer = EICircuit.balanced(x, 4000, KEY)
+    assert float(layer.gain_i[0]) == pytest.approx(np.sqrt(1.5 / 50), rel=1e-5)
+    assert float(layer.excite.weight.mean()) == pytest.approx(np.sqrt(0.5 / 150), rel=0.01)
+    assert float(layer.excite.weight.std()) == pytest.approx(
+        np.sqrt(0.5 / 150), rel=0.02
+    )  # exponential
+    assert (layer.inhibit == 1 / 1000).all()
+    assert (layer.gain_e == 1).all()
+    assert (layer.bias == 0).all()
+
+
+def test_counts_of_parameters():
+    layer = eqx.filter_eval_shape(EICircuit.balanced, jnp.ones((2, 784)), 500, KEY)
+    sizes = sum(a.size for a in jax.tree.leaves(layer) if hasattr(a, "size"))
+    assert sizes == 553_625
+    assert layer.fan_in == 784
+
+
+def trained_like():
+    """A circuit with weights no start would give."""
+    layer = EICircuit.balanced(bernoulli(0.3, 64, 30), 12, KEY)
+    moved = lambda a: a * jr.uniform(jr.fold_in(KEY, a.size), a.shape, minval=0.3, maxval=1.7)
+    layer = jax.tree.map(moved, layer)
+    return eqx.tree_at(lambda c: c.bias, layer, jnp.linspace(-1.0, 1.0, 12))
+
+
+def test_scaling_the_input_changes_nothing_and_silence_gives_the_bias():
+    layer, x = trained_like(), bernoulli(0.4, 1, 30)[0]
+    np.testing.assert_allclose(layer(7.3 * x), layer(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(layer(jnp.zeros(30)), layer.bias)
+    slope = jax.grad(lambda x: layer(x).sum())(jnp.zeros(30))
+    assert bool(jnp.isfinite(slope).all())
+
+
+def test_the_equation_and_its_gradient_by_hand():
+    layer, x = trained_like(), bernoulli(0.4, 1, 30)[0]
+    w_ee, w_ie, w_ei = layer.excite.weight, layer.recruit.weight, layer.inhibit
+
+    def plain(w_ei):
+        s = w_ie @ x
+        return layer.gain_e * (w_ee @ x - w_ei @ s) / (w_ei @ (layer.gain_i * s)) + layer.bias
+
+    towards = jnp.linspace(-1.0, 1.0, 12)
+    np.testing.assert_allclose(layer(x), plain(w_ei), rtol=1e-5)
+    got = eqx.filter_grad(lambda c: jnp.vdot(towards, c(x)))(layer)
+    want = jax.grad(lambda w: jnp.vdot(towards, plain(w)))(w_ei)
+    np.testing.assert_allclose(got.inhibit, want / 30, rtol=1e-3, atol=1e-6)  # exactly 1 / d of it
+    last = EICircuit(
+        layer.excite, layer.recruit, w_ei, layer.gain_i, layer.gain_e, layer.bias, divide=False
+    )
+    np.testing.assert_allclose(last(x), w_ee @ x - w_ei @ (w_ie @ x), rtol=1e-4, atol=1e-5)
+
+
+def test_zeros_of_the_divisor_become_its_smallest_entry_and_the_gradient_does_not_know():
+    x = jnp.array([0.0, 3.0, 2.0, 0.0])
+    assert nonzero_floor(x).tolist() == [2.0, 3.0, 2.0, 2.0]
+    assert nonzero_floor(jnp.zeros(2)).tolist() == [1.0, 1.0]
+    slope = jax.grad(lambda x: jnp.vdot(jnp.arange(1.0, 5.0), nonzero_floor(x)))(x)
+    assert slope.tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_convolution_of_the_whole_picture_is_the_dense_circuit():
+    x = bernoulli(0.4, 40, 18).reshape(40, 2, 9)
+    conv = EICircuit.balanced(x, 8, KEY, kernel=(3,))
+    assert conv.inhibit.shape == (8, 2)
+    assert conv.fan_in == 6
+    y = conv(x[0])
+    assert y.shape == (8, 9)
+    place = 4  # away from the edges: the window's six inputs through a dense circuit
+    parts = {n: getattr(conv, n).weight.reshape(-1, 6) for n in ("excite", "recruit")}
+    window = x[0][:, place - 1 : place + 2].reshape(6)
+    s = parts["recruit"] @ window
+    want = (parts["excite"] @ window - conv.inhibit @ s) / (conv.inhibit @ (conv.gain_i * s))
+    np.testing.assert_allclose(y[:, place], want, rtol=1e-4, atol=1e-5)
+
+
+def test_signs_are_kept_by_the_projection():
+    layer = {"0": trained_like()}
+    tx = optax.chain(optax.sgd(1.0), keep_signs(EICircuit.signs))
+    push = jax.tree.map(jnp.ones_like, layer)
+    step, _ = tx.update(push, tx.init(layer), layer)
+    after = optax.apply_updates(layer, step)["0"]
+    kept = (after.excite.weight, after.recruit.weight, after.inhibit, after.gain_i, after.gain_e)
+    assert all((a >= 0).all() for a in kept)
+    assert (after.excite.weight == 0).any()
+    np.testing.assert_allclose(after.bias, layer["0"].bias - 1, atol=1e-6)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    layer = trained_like()
+    with pytest.raises(ValueError, match="12 excitatory and 3 inhibitory"):
+        EICircuit(
+            layer.excite, layer.recruit, layer.inhibit.T, layer.gain_i, layer.gain_e, layer.bias
+        )
+    with pytest.raises(ValueError, match="no inhibitory cell"):
+        EICircuit.balanced(bernoulli(0.4, 4, 3), 3, KEY)
