@@ -136,9 +136,9 @@ class ELM(System):
                 f"ELM: {self.inputs} inputs on {branches} branches; give route=windows(...)"
             )
         if self.route is not None and not isinstance(self.route, jax.core.Tracer):
-            if int(self.route.max()) >= self.inputs:
+            if np.asarray(self.route).max(initial=-1) >= self.inputs:
                 raise ValueError(
-                    f"ELM: route names input {int(self.route.max())} but there are {self.inputs}"
+                    f"ELM: route names input {np.asarray(self.route).max()} but there are {self.inputs}"
                 )
 
     @staticmethod
