@@ -114,6 +114,11 @@ class MovingImages(eqx.Module):
 
     Where the longest way fits, the window starts so that it never leaves the image.
     ValueError for sizes that do not fit.
+
+    >>> image = jnp.asarray(whiten(np.random.default_rng(0).normal(size=(1, 16, 16))))
+    >>> frames, label = MovingImages(image, jnp.array([[0.0, 1.0]]), 8, 5).film(jr.key(0))
+    >>> delta_events(frames, 0.5).shape, label.tolist()
+    ((5, 8, 8), [0, 0, 0, 0, 0])
     """
 
     images: Float[Array, "image size size"]

@@ -193,7 +193,7 @@ class Events:
         span = f"{self.t[0]}..{self.t[-1]} us, " if len(self) else ""
         share = f"{100 * self.polarity.mean():.0f} % ON, " if len(self) else ""
         where = f"; {self.source}" if self.source else ""
-        return f"Events({len(self)} events, {span}{share}{width} x {height}{where})"
+        return f"Events({len(self)} event{'s' * (len(self) != 1)}, {span}{share}{width} x {height}{where})"
 
 
 def from_dense(spikes, dt: int, *, start: int = 0, source: str = "") -> Events:

@@ -149,6 +149,16 @@ def open_trials(path: str | Path, channels: int = CHANNELS) -> SpikeTrials:
 
     Errors: FileNotFoundError; ValueError for a file that is cut short, no HDF5, or lacks the parts
     named in `SpikeTrials`; ImportError without h5py (`pip install neuropil[events]`).
+
+    >>> import tempfile, h5py
+    >>> path = Path(tempfile.mkdtemp()) / "two.h5"
+    >>> with h5py.File(path, "w") as f:
+    ...     times = f.create_dataset("spikes/times", 2, h5py.vlen_dtype("f4"))
+    ...     units = f.create_dataset("spikes/units", 2, h5py.vlen_dtype("u2"))
+    ...     times[0], units[0], f["labels"] = [0.012, 0.013], [7, 9], [4, 1]
+    >>> trials = open_trials(path)
+    >>> trials.labels.tolist(), trials.counts(dt=10.0, bins=3, pool=5)[:, :, 1].tolist()
+    ([4, 1], [[0, 2, 0], [0, 0, 0]])
     """
     path = Path(path)
     if not path.is_file():

@@ -102,7 +102,14 @@ def stream_events(
     not say it, or says it wrongly.
 
     Errors: FileNotFoundError; ValueError for an unknown suffix, another format, an unknown sensor; on
-    reading, for a file that is cut short, time that runs backwards, pixels off the sensor.
+    reading, for a file that is cut short (Event Stream files do not tell), time that runs backwards,
+    pixels off the sensor.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "three.bin"
+    >>> _ = path.write_bytes(bytes([3, 5, 128, 0, 9, 3, 6, 0, 0, 20, 4, 6, 0, 0, 90]))
+    >>> [len(part) for part in stream_events(path).slices(40)]
+    [2, 0, 1]
     """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
@@ -132,6 +139,12 @@ def read_events(
 
     Formats, `size` and errors as `stream_events`; ValueError also where there is no event. `sort`: put
     events that are out of order into the order of time (stable), which needs the whole file.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "one.bin"
+    >>> _ = path.write_bytes(bytes([3, 5, 128, 0, 9]))  # x, y, ON, 9 us
+    >>> read_events(path)
+    Events(1 event, 9..9 us, 100 % ON, 34 x 34; one.bin)
     """
     stream = stream_events(path, size=size)
     if sort:
