@@ -1,19 +1,12 @@
 """Neurons: spiking cells made of parts, rate and gated cells."""
 
+from neuropil.cells import transfer
 from neuropil.cells.astrocyte import LeakyAstrocyte, LiRinzel
 from neuropil.cells.elm import ELM, Timescales, windows
 from neuropil.cells.escape import Escape
 from neuropil.cells.exponential import AdEx, ExponentialIF, LinearAdaptation, adex_current
 from neuropil.cells.gated import GRU, LSTM
-from neuropil.cells.graded import (
-    Graded,
-    TwoPoint,
-    amplify,
-    cooperate,
-    double,
-    modulate,
-    saturate,
-)
+from neuropil.cells.graded import Graded, TwoPoint
 from neuropil.cells.hodgkin_huxley import (
     HodgkinHuxley,
     SquidGates,
@@ -95,13 +88,9 @@ __all__ = [
     "TwoPoint",
     "ValueReset",
     "adex_current",
-    "amplify",
     "bidirectional",
-    "cooperate",
-    "double",
     "izhikevich_pattern",
     "izhikevich_patterns",
-    "modulate",
-    "saturate",
+    "transfer",
     "windows",
 ]

@@ -135,7 +135,7 @@ def AdEx(shape: int | tuple[int, ...], pattern: str | None = None, **more: Any) 
     `adex_current(pattern)` is the input (pA) for which the pattern is published.
 
     Sources: Brette, Gerstner (2005), J. Neurophysiol. 94, 3637; Naud et al. (2008), Biol. Cybern. 99, 335,
-    with the corrections to its table of Müller (2014), as in the Brian2 example of that paper.
+    its table corrected to its figures by P. Müller, as in the Brian2 example of that paper.
 
     >>> cells = AdEx(100, "regular bursting")
     >>> cells.shape, float(cells.adaptation.b), adex_current("regular bursting")

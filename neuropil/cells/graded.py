@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from neuropil.cells import transfer as transfers
 from neuropil.cells.parts import as_drive, check_fits, population, relaxed
 from neuropil.core import System, param
 from neuropil.core.drive import add
@@ -27,7 +28,7 @@ class Graded(System):
 
     Input: current, `Drive`, or None. State: {"v"}. Output: release of this tick, from the new potential.
 
-    Source: Manor et al. (1997), J. Neurophysiol. 77, 3181 (sigmoid release of stomatogastric cells); values:
+    Source: Manor et al. (1997), J. Neurosci. 17, 5610 (sigmoid release of stomatogastric cells); values:
     Prinz, Bucher, Marder (2004), Nat. Neurosci. 7, 1345.
 
     >>> from neuropil.core import run, start
@@ -66,39 +67,14 @@ class Graded(System):
         return self._released(jnp.broadcast_to(self.v_rest, self.shape))
 
 
-def amplify(r: Array, c: Array) -> Array:
-    """T_M1 = r (1 + e^{r c}) / 2: context of the same sign strengthens, of the other weakens, never creates."""
-    return 0.5 * r * (1 + jnp.exp(jnp.minimum(r * c, 30.0)))  # capped where floats would overflow
-
-
-def modulate(r: Array, c: Array) -> Array:
-    """T_M2 = r + r c: bilinear."""
-    return r + r * c
-
-
-def saturate(r: Array, c: Array) -> Array:
-    """T_M3 = r (1 + tanh(r c)): at most doubled."""
-    return r * (1 + jnp.tanh(r * c))
-
-
-def double(r: Array, c: Array) -> Array:
-    """T_M4 = r 2^{r c}."""
-    return r * jnp.exp2(jnp.minimum(r * c, 40.0))
-
-
-def cooperate(r: Array, c: Array) -> Array:
-    """ReLU6(r^2 + 2 r + c (1 + |r|)): context acts by itself too (Adeel et al. 2023, arXiv 2305.10449)."""
-    return jax.nn.relu6(r**2 + 2 * r + c * (1 + jnp.abs(r)))
-
-
 class TwoPoint(System):
     r"""A pyramidal cell with two points of integration: basal input drives, apical context modulates.
 
     $$\tau \dot r = -r + x_{basal}, \qquad \tau_a \dot c = -c + x_{apical}, \qquad y = T(r, c)$$
 
-    Exact over a tick. The transfer T is one of `amplify` (default), `modulate`, `saturate`, `double`,
-    `cooperate`, or any function of (r, c). In the first four no context makes a cell speak that has nothing
-    to say: T(0, c) = 0 and T(r, 0) = r.
+    Exact over a tick. The transfer T is one of `neuropil.cells.transfer`: `amplify` (default), `modulate`,
+    `saturate`, `power`, `cooperate`, or any function of (r, c). In the first four no context makes a cell speak
+    that has nothing to say: T(0, c) = 0 and T(r, 0) = r.
 
     **Arguments** (one number, or one for every cell): `shape`; `tau`, `tau_apical` (ms); `transfer`.
 
@@ -106,8 +82,7 @@ class TwoPoint(System):
     basal. State: {"v" (basal),
     "apical"}. Output: y.
 
-    Source: Phillips, Kay, Smyth (1995), Network 6, 225; the four transfers: Kay, Phillips (2020), Symmetry 12,
-    815.
+    Source: Phillips, Kay, Smyth (1995), Network 6, 225; the transfers: see there.
 
     >>> from neuropil.core import run, start
     >>> cell = TwoPoint(1, tau=1.0, tau_apical=1.0)
@@ -122,7 +97,7 @@ class TwoPoint(System):
     shape: tuple[int, ...] = eqx.field(static=True, converter=population)
     tau: Array = param(10.0, unit="ms", bounds=(0, None), axes=("cell",))
     tau_apical: Array = param(20.0, unit="ms", bounds=(0, None), axes=("cell",))
-    transfer: Callable = eqx.field(static=True, default=amplify)
+    transfer: Callable = eqx.field(static=True, default=transfers.amplify)
 
     def __check_init__(self):
         check_fits("TwoPoint", self.shape, tau=self.tau, tau_apical=self.tau_apical)

@@ -19,11 +19,7 @@ from neuropil.cells import (
     SubtractReset,
     SuperSpike,
     TwoPoint,
-    amplify,
-    cooperate,
-    double,
-    modulate,
-    saturate,
+    transfer,
 )
 from neuropil.core import Drive, run, start
 
@@ -99,13 +95,16 @@ def test_a_graded_cell_releases_what_its_balance_says(x64):
     np.testing.assert_allclose(y[0], 1 / (1 + np.exp(-(v + 35) / 5)), rtol=1e-9)
 
 
+FOUR = (transfer.amplify, transfer.modulate, transfer.saturate, transfer.power)
+
+
 def test_context_modulates_but_does_not_drive():
     r, c = np.array([-1.5, 0.0, 0.7, 2.0], "f"), np.array([2.0, 3.0, -1.0, 0.5], "f")
 
     @jax.jit
     def each(r, c):
         of = lambda t: (t(r, c), t(r, 0 * c), t(0 * r, c), jax.vmap(jax.grad(t))(50 + r, 50 + c))
-        return [of(t) for t in (amplify, modulate, saturate, double)]
+        return [of(t) for t in FOUR]
 
     for both, alone, context, slope in each(r, c):
         np.testing.assert_allclose(alone, r, atol=1e-7)
@@ -113,7 +112,7 @@ def test_context_modulates_but_does_not_drive():
         assert both[3] > 2  # context of the same sign strengthens
         assert abs(both[2]) < 0.7  # of the other sign weakens
         assert np.isfinite(slope).all()
-    assert cooperate(jnp.zeros(2), jnp.array([2.0, 9.0])).tolist() == [2.0, 6.0]
+    assert transfer.cooperate(jnp.zeros(2), jnp.array([2.0, 9.0])).tolist() == [2.0, 6.0]
 
 
 def test_two_points_settle_with_their_own_time_constants(x64):
