@@ -66,8 +66,15 @@ class Edges:
         """The same synapses the other way round."""
         return Edges(self.post, self.pre, self.n_post, self.n_pre)
 
-    def wiring(self, weight: float | np.ndarray | Array) -> Sparse:
-        """The sparse wiring: one weight an edge in the order of the list, or one number shared by all."""
+    def wiring(self, weight: float | np.ndarray | Array, *, shared: bool = False) -> Sparse:
+        """The sparse wiring, with one weight for all, or one for every edge in the order of the list.
+
+        `shared`: the weight is one number and stays one parameter, for half the memory.
+        """
+        if not shared:
+            weight = np.broadcast_to(np.asarray(weight), self.pre.shape)
+        elif np.ndim(weight):
+            raise ValueError(f"Edges: shared, but the weight has shape {np.shape(weight)}")
         return Sparse.from_edges(self.pre, self.post, weight, self.n_pre, self.n_post)
 
 

@@ -95,9 +95,11 @@ class Sparse(Wiring):
             raise ValueError(
                 f"Sparse: fan_out = {fan_out} but there are {post} cells; give 1..{post}"
             )
+        from neuropil.wiring.random import distinct  # which itself makes wires of this class
+
         a, b = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(a)).astype(np.uint32))
-        target = np.stack([rng.choice(post, fan_out, replace=False) for _ in range(pre)])
+        target = distinct(rng, pre, post, fan_out)
         scale = (max(pre * fan_out / post, 1.0)) ** -0.5
         drawn = scale * jax.random.normal(b, target.shape)
         return Sparse(target, drawn if weight is None else jnp.full(target.shape, weight), post)
