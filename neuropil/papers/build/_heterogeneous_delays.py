@@ -307,16 +307,19 @@ def centred(kernel):
 
 
 def slopes(kernel) -> Float[Array, "class 2"]:
-    """Pixels a step at which the positive weights move with delay: their centre of mass, regressed on
-    the delay through the origin. Events of a motion v lie at -v d, so this is -v where v was learnt."""
-    mass = jnp.maximum(centred(kernel), 0.0) ** 2
+    """Pixels a step at which the positive weights move with delay: their centre of mass at each delay,
+    regressed on the delay through the origin. Events of a motion v lie at -v d, so this is -v where v
+    was learnt. The fourth power is the mass, so that peaks count and the many small weights do not; a
+    delay at which the peak has left the kernel counts as little as its mass."""
+    mass = jnp.maximum(centred(kernel), 0.0) ** 4
+    mass = mass / jnp.maximum(mass.max((1, 2, 3), keepdims=True), 1e-30)  # float32 would underflow
     depth, side = kernel.shape[2], kernel.shape[3]
     place = jnp.arange(side) - side // 2.0
-    total = jnp.maximum(mass.sum((2, 3)), 1e-12)
-    centre = [(mass.sum(axis) * place[None, None]).sum(2) / total for axis in (3, 2)]
-    d = jnp.arange(depth, dtype=jnp.float32)
-    fit = lambda c: (c * d[None]).sum(1) / (d**2).sum()
-    return jnp.stack([fit(c) for c in centre], axis=1)
+    total = mass.sum((2, 3))
+    moment = [(mass.sum(axis) * place[None, None]).sum(2) for axis in (3, 2)]  # total times centre
+    d = jnp.arange(depth, dtype=jnp.float32)[None]
+    fit = lambda m: (m * d).sum(1) / jnp.maximum((total * d**2).sum(1), 1e-12)
+    return jnp.stack([fit(m) for m in moment], axis=1)
 
 
 def shown(kernel) -> Float[Array, "class delay y x"]:

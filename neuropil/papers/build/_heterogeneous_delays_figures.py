@@ -58,7 +58,8 @@ def kernels(results: Results) -> Figure:
             )
             y, x = -velocities[some[c]] * delays[k]
             axes.plot(x, y, "k+", ms=8)
-            axes.set(xticks=[], yticks=[])
+            room = (-half - 0.5, half + 0.5)  # where the event had left the kernel there is no +
+            axes.set(xticks=[], yticks=[], xlim=room, ylim=room)
             if c == 0:
                 axes.set_title(f"delay {delays[k]}", fontsize=9)
         vy, vx = velocities[some[c]]
