@@ -13,6 +13,7 @@ from neuropil.blocks.linear import (
 )
 from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
 from neuropil.blocks.recurrence import LinearRecurrence, linear_scan, separable
+from neuropil.blocks.retention import Retention
 from neuropil.blocks.ssm import S6, SSD, DiagonalSSM
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LinearRecurrence",
     "Positions",
     "RMSNorm",
+    "Retention",
     "ShortConvolution",
     "attention",
     "attention_weights",

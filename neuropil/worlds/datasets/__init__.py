@@ -36,7 +36,7 @@ def load(name: str, *, progress: bool = True):
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
     `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`; `celegans-connectome`: `Worm`;
     `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`; `shd`, `ssc`: `SpikingSpeech`;
-    `event-camera-samples`: {file: `Events`}.
+    `event-camera-samples`: {file: `Events`}; `tiny-shakespeare`, `wikitext2-valid-test`: `Text`.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
@@ -58,6 +58,10 @@ def load(name: str, *, progress: bool = True):
         # a header without events is there for whoever tests a reader
         readable = (".bin", ".dat", ".raw", ".aedat4", ".es")
         return {n: read_events(p) for n, p in paths.items() if p.suffix in readable}
+    if card.kind == "text":
+        from .text import load_text
+
+        return load_text(name, paths, about)
     if card.kind == "speech":
         from .speech import load_speech
 

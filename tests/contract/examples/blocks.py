@@ -41,4 +41,7 @@ EXAMPLES = {
         normal(4),
         (blocks.ShortConvolution,),
     ),
+    "retention": Example(
+        lambda k: blocks.Retention.init_normal(4, heads=2, key=k), normal(4), (blocks.Retention,)
+    ),
 }
