@@ -72,6 +72,24 @@ def clock(call, repeats: int) -> tuple[float, list[float]]:
     return first, times
 
 
+def clock_both(call, repeats: int) -> dict:
+    """{"first", "times", "cpu"}: as `clock`, and the processor seconds of each call, summed over threads.
+
+    On a machine that others use too, processor seconds say more than those of the wall.
+    """
+    begin = time.perf_counter()
+    call()
+    first = time.perf_counter() - begin
+    call()
+    times, cpu = [], []
+    for _ in range(repeats):
+        begin, used = time.perf_counter(), time.process_time()
+        call()
+        times.append(time.perf_counter() - begin)
+        cpu.append(time.process_time() - used)
+    return {"first": first, "times": times, "cpu": cpu}
+
+
 def worker(python: str, script: str, args: list[str], extra: dict | None = None) -> dict:
     """One subprocess that prints one line of JSON last; {"skipped": reason} where it cannot run."""
     done = subprocess.run(

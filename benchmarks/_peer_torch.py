@@ -11,47 +11,67 @@ import _task as t
 LIBRARIES = ["snntorch", "spikingjelly"]
 
 
-def snntorch_cells():
-    """The documented time loop: one cell call a step."""
+def snntorch_net(net, layers):
+    """The documented time loop: one cell call a step. x (time, batch, ...) -> (time, batch, output)."""
     import snntorch
     import torch
     from snntorch import surrogate
 
     g = surrogate.atan(alpha=2.0)
-    one, two = (snntorch.Leaky(t.BETA, spike_grad=g, reset_delay=False) for _ in range(2))
+    cell = lambda: snntorch.Leaky(t.BETA, spike_grad=g, reset_delay=False)
+    one, two = cell(), cell()
 
-    def spikes(first, second, x):
+    def run(x):
         m1, m2, out = one.init_leaky(), two.init_leaky(), []
+        s1 = 0.0
         for now in x:
-            s1, m1 = one(first(now), m1)
-            s2, m2 = two(second(s1), m2)
+            if net == "recurrent":
+                heard = layers[1](s1) if torch.is_tensor(s1) else 0.0
+                s1, m1 = one(layers[0](now) + heard, m1)
+                out.append(s1)
+                continue
+            s1, m1 = one(layers[0](now), m1)
+            if net == "conv":
+                out.append(s1.flatten(1))
+                continue
+            s2, m2 = two(layers[1](s1), m2)
             out.append(s2)
-        return torch.stack(out)
+        return layers[-1](torch.stack(out))
 
-    return spikes
+    return run
 
 
-def spikingjelly_cells():
+def spikingjelly_net(net, layers):
     """Layer by layer over the whole time axis (step mode "m"), its fastest way on a CPU."""
+    import torch
     from spikingjelly.activation_based import functional, neuron, surrogate
 
-    one, two = (
-        neuron.LIFNode(
+    def cell(mode):
+        return neuron.LIFNode(
             tau=1 / (1 - t.BETA),
             decay_input=False,
             v_reset=None,
             surrogate_function=surrogate.ATan(),
-            step_mode="m",
+            step_mode=mode,
         )
-        for _ in range(2)
-    )
 
-    def spikes(first, second, x):
+    one, two = cell("s" if net == "recurrent" else "m"), cell("m")
+
+    def run(x):
         functional.reset_net(one)
         functional.reset_net(two)
-        return two(second(one(first(x))))
+        if net == "recurrent":
+            driven, s, out = layers[0](x), None, []
+            for now in driven:
+                s = one(now if s is None else now + layers[1](s))
+                out.append(s)
+            return layers[-1](torch.stack(out))
+        if net == "conv":
+            maps = layers[0](x.flatten(0, 1))
+            return layers[-1](one(maps.unflatten(0, x.shape[:2])).flatten(2))
+        return layers[2](two(layers[1](one(layers[0](x)))))
 
-    return spikes
+    return run
 
 
 def main() -> None:
@@ -61,32 +81,37 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(c.THREADS)
-    cells = {"snntorch": snntorch_cells, "spikingjelly": spikingjelly_cells}[options.worker]()
-    given = t.task(options.steps, options.batch)
+    given = t.task(options.steps, options.batch, options.net)
     x, y = torch.from_numpy(given.x), torch.from_numpy(given.y)
-    layers = [torch.nn.Linear(w.shape[1], w.shape[0]) for w in given.weights]
+    layers = [
+        torch.nn.Linear(w.shape[1], w.shape[0])
+        if w.ndim == 2
+        else torch.nn.Conv2d(w.shape[1], w.shape[0], w.shape[2:], stride=2)
+        for w in given.weights
+    ]
     with torch.no_grad():
         for layer, w in zip(layers, given.weights, strict=True):
             layer.weight.copy_(torch.from_numpy(w))
             layer.bias.zero_()
+    make = {"snntorch": snntorch_net, "spikingjelly": spikingjelly_net}[options.worker]
+    run = make(options.net, layers)
     adam = torch.optim.Adam([p for layer in layers for p in layer.parameters()], lr=t.RATE)
     losses = []
 
     def step():
         adam.zero_grad(set_to_none=True)
-        logits = layers[2](cells(layers[0], layers[1], x)).mean(0)
+        logits = run(x).mean(0)
         loss = torch.nn.functional.cross_entropy(logits, y)
         loss.backward()
         adam.step()
         losses.append(loss.item())
 
-    first, times = c.clock(step, options.repeats)
+    found = c.clock_both(step, options.repeats)
     print(
         json.dumps(
             {
                 "library": f"{options.worker} {version(options.worker)}, torch {torch.__version__}",
-                "first": first,
-                "times": times,
+                **found,
                 "losses": losses,
                 "peak_gb": c.peak(),
             }

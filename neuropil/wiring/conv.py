@@ -61,3 +61,7 @@ class Conv(Wiring):
 
     def unroll(self, state, xs, ticks):
         return state, self._many(xs)
+
+    def unroll_batch(self, state, xs, ticks):
+        ys = self._many(xs.reshape(-1, *xs.shape[2:]))
+        return state, ys.reshape(*xs.shape[:2], *ys.shape[1:])
