@@ -11,7 +11,8 @@ from jax import Array
 from neuropil.core import System, param
 
 
-def _shape(shape):
+def as_shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a population, from a number of cells or a tuple."""
     return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
@@ -30,7 +31,7 @@ class Exponential(System):
     True
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     tau: Array = param(5.0, unit="ms", bounds=(0, None), axes=("synapse",))
     unit_area: bool = eqx.field(static=True, default=False)
 
@@ -53,7 +54,7 @@ class Alpha(System):
     spike itself. A current as it is, a conductance in `Receptor(shape, reversal, Alpha(shape, tau))`.
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     tau: Array = param(5.0, unit="ms", bounds=(0, None), axes=("synapse",))
     unit_area: bool = eqx.field(static=True, default=False)
 
@@ -90,7 +91,7 @@ class DoubleExponential(System):
     (1.0, 139)
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     tau_rise: Array = param(1.0, unit="ms", bounds=(0, None), axes=("synapse",))
     tau_decay: Array = param(5.0, unit="ms", bounds=(0, None), axes=("synapse",))
     unit_area: bool = eqx.field(static=True, default=False)

@@ -13,11 +13,8 @@ from neuropil.core.compose import check_name
 from neuropil.core.drive import add
 from neuropil.core.path import join
 from neuropil.core.random import fold
+from neuropil.synapses.kinetics import as_shape
 from neuropil.synapses.together import one_pass
-
-
-def _shape(shape):
-    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 class Conductance(System):
@@ -26,7 +23,8 @@ class Conductance(System):
     $$\tau \dot g = -g + \sum_k w_k \delta(t - t_k), \qquad I = g\,(E - v)$$
 
     Exact: g <- e^{-dt/tau} (g + x), the current of a tick is that of g + x. Since it is linear, one g a
-    postsynaptic cell stands for all its synapses of this kind. Output: g of this tick.
+    postsynaptic cell stands for all its synapses of this kind. Output: g of this tick. (The same as
+    `Receptor(shape, reversal, Exponential(shape, tau))`, in one part.)
 
     **Arguments**: `shape` of the postsynaptic population; `tau` (ms); `reversal` E (mV). The unit of g is
     that of the weights (for `LIF` with resistance 1: units of the leak conductance).
@@ -34,7 +32,7 @@ class Conductance(System):
     Source: Vogels, Abbott (2005), J. Neurosci. 25, 10786.
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     tau: Array = param(5.0, unit="ms", bounds=(0, None), axes=("cell",))
     reversal: Array = param(0.0, unit="mV", axes=("cell",))
 
@@ -91,7 +89,7 @@ class Receptor(System):
     -64.91
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     reversal: Array = param(0.0, unit="mV", axes=("cell",))
     kinetics: System | None = None
     block: Any = None

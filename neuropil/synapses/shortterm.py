@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from neuropil.core import System, param
+from neuropil.synapses.kinetics import as_shape
 
 REGIMES = {
     # U, recovery (ms), facilitation (ms)
@@ -45,9 +46,7 @@ class TsodyksMarkram(System):
     [0.25, 0.244, 0.181]
     """
 
-    shape: tuple[int, ...] = eqx.field(
-        static=True, converter=lambda n: (n,) if isinstance(n, int) else tuple(n)
-    )
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     use: Array = param(0.5, bounds=(0, 1), axes=("synapse",), about="U")
     tau_recovery: Array = param(800.0, unit="ms", bounds=(0, None), axes=("synapse",))
     tau_facilitation: Array = param(20.0, unit="ms", bounds=(0, None), axes=("synapse",))

@@ -7,12 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from neuropil.core import System, param
+from neuropil.synapses.kinetics import as_shape
 
 _KINETIC = "Destexhe, Mainen, Sejnowski (1998), in Methods in Neuronal Modeling, 2nd ed., MIT Press"
-
-
-def _shape(shape):
-    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 def _pulse(left: Array, x: Array, pulse: Array, dt: Array) -> tuple[Array, Array]:
@@ -50,7 +47,7 @@ class TwoState(System):
     [0.618, 0.511]
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     alpha: Array = param(1.1, unit="1 / (mM ms)", bounds=(0, None), source=_KINETIC)
     beta: Array = param(0.19, unit="1 / ms", bounds=(0, None), source=_KINETIC)
     transmitter: Array = param(1.0, unit="mM", bounds=(0, None), source=_KINETIC)
@@ -113,7 +110,7 @@ class SecondMessenger(System):
     True
     """
 
-    shape: tuple[int, ...] = eqx.field(static=True, converter=_shape)
+    shape: tuple[int, ...] = eqx.field(static=True, converter=as_shape)
     bind: Array = param(0.52, unit="1 / (mM ms)", bounds=(0, None), about="K1")
     unbind: Array = param(0.0013, unit="1 / ms", bounds=(0, None), about="K2")
     produce: Array = param(0.098, unit="1 / ms", bounds=(0, None), about="K3")

@@ -12,7 +12,9 @@ from neuropil.cells import LIF, NoReset
 from neuropil.core import Chain, Network, To, run, start
 from neuropil.synapses import (
     Alpha,
+    Conductance,
     DoubleExponential,
+    Exponential,
     From,
     GapJunctions,
     MagnesiumBlock,
@@ -107,6 +109,12 @@ def test_an_open_receptor_pulls_a_membrane_to_between_leak_and_reversal(x64):
     end = (-65 + 0.5 * -95) / 1.75
     want = end + (-65 - end) * np.exp(-1.75 * np.arange(1, 31) / 10)
     np.testing.assert_allclose(v, want, rtol=1e-12)
+
+
+def test_an_exponential_receptor_is_the_conductance_of_one_part(x64):
+    xs = jr.uniform(jr.key(0), (12, 1))
+    both = (Receptor(1, -80.0, Exponential(1, 7.0)), Conductance(1, 7.0, -80.0))
+    np.testing.assert_allclose(*(response(part, xs) for part in both), rtol=1e-12)
 
 
 def test_saturating_synapses_stand_before_the_wiring():

@@ -59,6 +59,7 @@ def training(results: Results) -> Figure:
         axes.set(title=title, xlabel="share of training", ylim=(0, 1.02))
         axes.set_ylabel("test accuracy" if task == "code" else "")
         axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[1].plot([], [], "--", color="0.4", lw=1, label="with the kernel of training")
     figure.axes[1].legend(frameon=False, fontsize=8)
     return figure
 
