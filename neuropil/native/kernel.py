@@ -57,7 +57,7 @@ def available(file: str) -> bool:
 
     Says once in the log why they cannot.
     """
-    if _pure.value:
+    if _pure.value or jax.local_device_count("cpu") > 1:  # XLA cannot spread a kernel over devices
         return False
     try:
         library(file)

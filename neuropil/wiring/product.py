@@ -33,7 +33,8 @@ def event_product(x: Array, w: Array) -> Array:
 
 def row_product(x: Array, w: Array) -> Array:
     """x (..., pre) times W (post, pre), as (..., post)."""
-    return _over_rows(_ROWS, x, w) if x.size >= FEW * x.shape[-1] else x @ w.T
+    many = x.ndim > 1 and x.size >= FEW * x.shape[-1]
+    return _over_rows(_ROWS, x, w) if many and native.available("product") else x @ w.T
 
 
 def _over_rows(product, x, w):
