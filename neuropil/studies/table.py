@@ -1,9 +1,10 @@
-"""The results table of the README, generated from `results/`.
+"""The tables of results in Markdown, generated from `results/`.
 
-python -m neuropil.studies.table [--check] README.md
+python -m neuropil.studies.table [--check] README.md results/README.md
 
-rewrites what stands between `<!-- results -->` and `<!-- /results -->`; with `--check` it only says
-whether that is up to date (exit status 1 where not).
+rewrites what stands between `<!-- results -->` and `<!-- /results -->` (a row a paper: how many of its
+claims hold) and between `<!-- claims -->` and `<!-- /claims -->` (a row a claim); with `--check` it only
+says whether that is up to date (exit status 1 where not).
 """
 
 import sys
@@ -14,7 +15,8 @@ from neuropil.studies.folder import write
 from neuropil.studies.refuse import Refused
 from neuropil.studies.report import interval, show
 
-OPEN, CLOSE = "<!-- results -->", "<!-- /results -->"
+SCALES = ("small", "paper")
+VERDICTS = ("holds", "fails", "undecided", "untested")
 
 
 def _cell(text: object) -> str:
@@ -41,49 +43,70 @@ def results(slug: str, scale: str) -> list[str]:
     return rows
 
 
-def table() -> str:
-    """The whole table in Markdown."""
-    rows = [
-        row
-        for paper in catalogue.papers().values()
-        for scale in ("small", "paper")
-        for row in results(paper.slug, scale)
-    ]
+def summary(slug: str, title: str, scale: str) -> list[str]:
+    """The row of one stored result: what the paper claims of itself, and how its claims were judged."""
+    found = catalogue.stored(slug, scale)
+    if found is None:
+        return []
+    judged = [claim["verdict"] for claim in found["claims"]]
+    counts = [f"{judged.count(v)} {v}" for v in VERDICTS if v in judged]
+    seeds = max((claim["n"] for claim in found["claims"]), default=0)
+    return [_row(slug, title, ", ".join(counts), seeds, scale)]
+
+
+def table(kind: str = "results") -> str:
+    """A whole table in Markdown: "results" with a row a paper, "claims" with a row a claim."""
+    papers = [(paper, scale) for paper in catalogue.papers().values() for scale in SCALES]
+    if kind == "results":
+        head = ("paper", "what it claims", "its claims, judged here", "seeds", "scale")
+        rows = [row for p, scale in papers for row in summary(p.slug, p.claim, scale)]
+    else:
+        head = ("paper", "claim", "verdict", "contrast, mean [95 % interval]", "seeds", "scope")
+        rows = [row for p, scale in papers for row in results(p.slug, scale)]
     if not rows:
         return "No results are stored yet."
-    head = _row("paper", "claim", "verdict", "contrast, mean [95 % interval]", "seeds", "scope")
-    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+    return "\n".join([_row(*head), "|" + "---|" * len(head), *rows])
 
 
 def put(text: str) -> str:
-    """The README with the table of now; Refused where the marks are missing."""
-    before, opened, rest = text.partition(OPEN)
-    _, closed, after = rest.partition(CLOSE)
-    if not opened or not closed:
-        raise Refused(f"the file has no place for the table: write {OPEN} and {CLOSE}")
-    return f"{before}{OPEN}\n{table()}\n{CLOSE}{after}"
+    """The page with the tables of now; Refused where it has a place for none."""
+    placed = False
+    for kind in ("results", "claims"):
+        opened, closed = f"<!-- {kind} -->", f"<!-- /{kind} -->"
+        before, begins, rest = text.partition(opened)
+        _, ends, after = rest.partition(closed)
+        if begins and ends:
+            text, placed = f"{before}{opened}\n{table(kind)}\n{closed}{after}", True
+    if not placed:
+        raise Refused(
+            "the file has no place for a table: write <!-- results --> and <!-- /results -->"
+        )
+    return text
 
 
 def main(arguments: list[str]) -> int:
     """See the module; the exit status."""
     check = "--check" in arguments
     files = [Path(a) for a in arguments if a != "--check"]
-    if len(files) != 1:
-        print("usage: python -m neuropil.studies.table [--check] README.md", file=sys.stderr)
+    if not files:
+        print("usage: python -m neuropil.studies.table [--check] README.md ...", file=sys.stderr)
         return 2
+    return max(_update(file, check) for file in files)
+
+
+def _update(file: Path, check: bool) -> int:
+    """One page; the exit status."""
     try:
-        old = files[0].read_text()
+        old = file.read_text()
         new = put(old)
     except (OSError, Refused) as error:
-        print(f"{files[0]}: {error}", file=sys.stderr)
+        print(f"{file}: {error}", file=sys.stderr)
         return 2
     if check and new != old:
-        print(
-            f"{files[0]}: its table is not that of results/; run python -m neuropil.studies.table"
-        )
+        print(f"{file}: its table is not that of results/; run python -m neuropil.studies.table")
         return 1
     if not check:
-        write(files[0], new)
+        write(file, new)
     return 0
 
 

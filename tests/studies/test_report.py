@@ -194,22 +194,28 @@ def test_store_refuses_an_unfinished_run(tmp_path, results):
         store(out)
 
 
-def test_readme_table(tmp_path, results, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n")
+def test_tables_of_papers_and_of_claims(tmp_path, results, capsys):
+    page = tmp_path / "README.md"
+    page.write_text(
+        "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n<!-- claims -->\n<!-- /claims -->\nend\n"
+    )
     store(folder(tmp_path))
-    assert table.main(["--check", str(readme)]) == 1
-    assert table.main([str(readme)]) == 0
-    assert table.main(["--check", str(readme)]) == 0
-    text = readme.read_text()
+    assert table.main(["--check", str(page)]) == 1
+    assert table.main([str(page)]) == 0
+    assert table.main(["--check", str(page)]) == 0
+    text = page.read_text()
     assert text.startswith("before\n<!-- results -->\n| paper |")
-    assert text.endswith("<!-- /results -->\nafter\n")
+    assert "<!-- /results -->\nafter\n<!-- claims -->\n| paper | claim |" in text
+    assert text.endswith("<!-- /claims -->\nend\n")
+    assert "1 holds" in text
     assert "**holds**" in text
     assert "<script" not in text
-    (row,) = [line for line in text.splitlines() if line.startswith("| hlop")]
-    assert row.replace("\\|", "").count("|") == 7
-    readme.write_text("no marks")
-    assert table.main([str(readme)]) == 2
+    one, *each = [line for line in text.splitlines() if line.startswith("| hlop")]
+    assert one.replace("\\|", "").count("|") == 6
+    assert all(row.replace("\\|", "").count("|") == 7 for row in each)
+    assert each
+    page.write_text("no marks")
+    assert table.main([str(page)]) == 2
     assert "<!-- results -->" in capsys.readouterr().err
 
 
