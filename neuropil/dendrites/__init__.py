@@ -1,6 +1,6 @@
 """Dendrites: trees of compartments, the cable equation solved implicitly, channels."""
 
-from neuropil.dendrites.cable import Cable, Neuron, step_function
+from neuropil.dendrites.cable import Cable, Neuron, Step
 from neuropil.dendrites.channels import (
     Channel,
     CorticalPotassium,
@@ -25,7 +25,7 @@ __all__ = [
     "Neuron",
     "SquidPotassium",
     "SquidSodium",
+    "Step",
     "Tree",
     "solve_tree",
-    "step_function",
 ]

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from neuropil.core import Drive, System, param
+from neuropil.core import Drive, Part, System, param
 from neuropil.dendrites.channels import Channel
 from neuropil.dendrites.hines import solve_tree
 from neuropil.dendrites.tree import Tree
@@ -110,9 +110,15 @@ class Cable(System):
         return jnp.broadcast_to(self.start_v, (self.tree.n,))
 
 
-def step_function(u: Array) -> Array:
-    """1.0 where u > 0, else 0.0; its derivative is zero."""
-    return (u > 0).astype(u.dtype)
+class Step(Part):
+    """1.0 where u > 0, else 0.0; its derivative is zero.
+
+    >>> Step()(jnp.array([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 0.0, 1.0]
+    """
+
+    def __call__(self, u: Array) -> Array:
+        return (u > 0).astype(u.dtype)
 
 
 class Neuron(System):
@@ -147,7 +153,7 @@ class Neuron(System):
     reset: Array | None = param(None, unit="mV")
     refractory: Array = param(0.0, unit="ms", bounds=(0, None))
     site: int = eqx.field(static=True, default=0)
-    spike: Callable = step_function
+    spike: Callable = eqx.field(default_factory=Step)
 
     def __check_init__(self):
         if not 0 <= self.site < self.cable.tree.n:
@@ -162,7 +168,7 @@ class Neuron(System):
         before = state["v"][self.site]
         moved, v = self.cable.step({n: state[n] for n in ("v", "channels")}, x, tick)
         if self.reset is None:
-            s = self.spike(v[self.site] - self.threshold) * step_function(self.threshold - before)
+            s = self.spike(v[self.site] - self.threshold) * Step()(self.threshold - before)
             return {**moved, "left": state["left"]}, s
         held = state["left"] > 0
         s = jnp.where(held, 0.0, self.spike(v[self.site] - self.threshold))

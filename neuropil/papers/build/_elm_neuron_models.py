@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import equinox as eqx
 import jax
@@ -80,7 +80,7 @@ class Spec:
     units: int
     outputs: int
     longest: float
-    slowest: float = 0.0
+    slowest: float = field(default=0.0, compare=False)  # arms that differ in it share a program
     branches: int = 0
     synapses: int = 0
     linear: bool = False
