@@ -139,6 +139,7 @@ def trained():
     return out
 
 
+@pytest.mark.slow  # compiles a training step; `neuropil run dcls-delays --scale smoke` does too
 def test_arms_share_a_program_and_a_start_and_only_the_learned_one_moves_its_delays(trained):
     (one, before, after, record), (other, start_, frozen, _) = (
         trained["learned"],

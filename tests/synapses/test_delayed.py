@@ -12,7 +12,6 @@ from neuropil.synapses import (
     DelayedDense,
     GaussianTaps,
     LinearTaps,
-    NearestTap,
     causal_sum,
 )
 
@@ -71,8 +70,8 @@ def test_shares_add_up_and_a_narrow_gaussian_is_one_tap(x64):
 def test_gradient_to_a_delay_is_that_of_the_shares(x64):
     """d share_k / d d = share_k (q_k - mean q) / width: against finite differences too."""
     width, wire = 2.0, DelayedDense([[1.5]], [[5.3]], LONGEST, GaussianTaps(2.0, floor=0.0))
-    f = lambda d: DelayedDense(wire.weight, d, LONGEST, wire.taps).kernel(13, 1.0)[:, 0, 0]
-    slope = jax.jacfwd(f)(wire.delay)[:, 0, 0]
+    f = jax.jit(lambda d: DelayedDense(wire.weight, d, LONGEST, wire.taps).kernel(13, 1.0)[:, 0, 0])
+    slope = jax.jit(jax.jacfwd(f))(wire.delay)[:, 0, 0]
     share = np.asarray(f(wire.delay)) / 1.5
     q = (np.arange(13) - 5.3) / width
     np.testing.assert_allclose(slope, 1.5 * share * (q - (share * q).sum()) / width, atol=1e-6)
@@ -83,21 +82,22 @@ def test_gradient_to_a_delay_is_that_of_the_shares(x64):
 @pytest.mark.parametrize(("sigma", "reach"), [(12.0, 12), (0.23, 1)])
 def test_a_wide_kernel_hears_distant_spikes_and_a_narrow_one_only_near_ones(sigma, reach):
     wire = DelayedDense([[1.0]], [[6.0]], LONGEST, GaussianTaps(sigma))
-    slope = jax.jacfwd(lambda d: DelayedDense([[1.0]], d, LONGEST, wire.taps).kernel(13, 1.0))
+    one = jnp.ones((1, 1))
+    kernel = lambda d: DelayedDense(one, d, LONGEST, wire.taps).kernel(13, 1.0)
+    slope = jax.jit(jax.jacfwd(kernel))
     felt = np.abs(slope(wire.delay)[:, 0, 0, 0, 0]) > 1e-3
     assert felt[6 - min(reach, 6)]
     assert felt[6 + min(reach, 6)]
     assert not felt[[k for k in range(13) if abs(k - 6) > reach + 1]].any()
-    none = jax.grad(lambda d: DelayedDense([[1.0]], d, LONGEST).kernel(13, 1.0)[6, 0, 0])
+    none = jax.jit(jax.grad(lambda d: DelayedDense(one, d, LONGEST).kernel(13, 1.0)[6, 0, 0]))
     assert float(none(wire.delay)[0, 0]) == 0
 
 
-@pytest.mark.parametrize("taps", [NearestTap(), GaussianTaps(2.0)])
-def test_unroll_goes_on_from_any_state_in_chunks_of_any_length(taps):
-    wire = DelayedDense.init_uniform(3, 4, LONGEST, jr.key(0), taps=taps)
+def test_unroll_goes_on_from_any_state_in_chunks_of_any_length():
+    wire = DelayedDense.init_uniform(3, 4, LONGEST, jr.key(0), taps=GaussianTaps(2.0))
     xs = jr.normal(jr.key(1), (250, 3))  # longer than a block of the transform
     whole, carry, parts = response(wire, xs), start(wire, 1.0, jr.key(0)), []
-    for a, b in ((0, 2), (2, 15), (15, 250)):
+    for a, b in ((0, 2), (2, 250)):  # shorter than the line, and longer
         carry, ys = run(wire, carry, xs[a:b])
         parts.append(ys)
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
@@ -109,9 +109,11 @@ def test_unroll_goes_on_from_any_state_in_chunks_of_any_length(taps):
 
 def test_causal_sum_is_a_convolution(x64):
     kernel, stream = jr.normal(jr.key(0), (5, 2, 3)), jr.normal(jr.key(1), (9, 3))
-    want = [sum(kernel[k] @ stream[t + 4 - k] for k in range(5)) for t in range(5)]
-    np.testing.assert_allclose(causal_sum(kernel, stream), want, atol=1e-12)
-    np.testing.assert_allclose(causal_sum(kernel[:1], stream), stream @ kernel[0].T, atol=1e-12)
+    K, s = np.asarray(kernel), np.asarray(stream)
+    want = [sum(K[k] @ s[t + 4 - k] for k in range(5)) for t in range(5)]
+    sums = jax.jit(causal_sum)
+    np.testing.assert_allclose(sums(kernel, stream), want, atol=1e-12)
+    np.testing.assert_allclose(sums(kernel[:1], stream), s @ K[0].T, atol=1e-12)
 
 
 def test_on_an_edge_the_tick_that_has_passed_is_counted():

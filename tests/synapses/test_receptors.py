@@ -194,6 +194,6 @@ def test_gradient_reaches_the_kinetics_and_the_spikes():
     def last(beta, xs):
         return run(s := TwoState(1, 1.1, beta), start(s, 1.0, jr.key(0)), xs)[1].sum()
 
-    slopes = jax.grad(last, (0, 1))(jnp.float32(0.19), pulse(5, 0))
+    slopes = jax.jit(jax.grad(last, (0, 1)))(jnp.float32(0.19), pulse(5, 0))
     assert float(slopes[0]) < 0
     assert float(slopes[1][0, 0]) > 0
