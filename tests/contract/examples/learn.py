@@ -56,7 +56,8 @@ def _stdp(**more):
 
 
 def _tempotron(key):
-    cell = core.Chain(psp=lambda x: x["psp"], wire=dense(3, 2, key))
+    trial = lambda y: jnp.broadcast_to(y, (4, 2))  # a tick is a trial: at rest too
+    cell = core.Chain(psp=lambda x: x["psp"], wire=dense(3, 2, key), trial=trial)
     rule = plasticity.Tempotron(3, 2, rate=0.5, momentum=0.9)
     reads = {"psp": "input.psp", "target": "input.target"}
     return core.Managed(cell, rule, "parts.wire.weight", reads)
