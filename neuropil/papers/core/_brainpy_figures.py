@@ -25,7 +25,7 @@ def learning(results: Results) -> Figure:
     axes.set_xlabel("updates")
     axes.set_ylabel("accuracy (%)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right center")
     return figure
 
 
