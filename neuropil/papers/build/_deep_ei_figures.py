@@ -35,6 +35,7 @@ def learning(results: Results) -> Figure:
         _band(axes, np.arange(1, accuracy.shape[1] + 1), accuracy, arm)
     axes.axhline(10, color="black", lw=0.6, ls=":")
     axes.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
