@@ -177,6 +177,8 @@ def _data(study: Study, scale: str, settings: dict) -> tuple[dict, str | None, t
         return settings, None, ()
     from neuropil.worlds import datasets
 
+    if wanted in datasets.names() and wanted not in needed:  # a scale with data of its own
+        needed = (wanted,)
     for name in needed:
         if name not in datasets.names():
             raise Refused(f"no data set {name!r}; {nearest(name, datasets.names())}")

@@ -2,7 +2,13 @@
 
 from neuropil.synapses.causal import causal_sum
 from neuropil.synapses.delay import Delay
-from neuropil.synapses.delayed import DelayedDense, GaussianTaps, LinearTaps, NearestTap
+from neuropil.synapses.delayed import (
+    DelayedDense,
+    GaussianTaps,
+    LinearTaps,
+    NearestTap,
+    narrowing,
+)
 from neuropil.synapses.gap import From, GapJunctions, Voltages
 from neuropil.synapses.kinetics import Alpha, DoubleExponential, Exponential
 from neuropil.synapses.receptors import Conductance, MagnesiumBlock, Receptor, Receptors
@@ -29,4 +35,5 @@ __all__ = [
     "TwoState",
     "Voltages",
     "causal_sum",
+    "narrowing",
 ]

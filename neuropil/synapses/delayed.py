@@ -59,6 +59,17 @@ class GaussianTaps(Part):
         return _normalised(jnp.exp(-(q**2) / 2))
 
 
+def narrowing(done: Any, first: float, last: float, share: float = 0.25) -> Array:
+    """Width of a kernel when a share `done` (0 to 1) of training is over.
+
+    It falls geometrically from `first` to `last` in the first `share` of training, and stays there.
+
+    >>> [round(float(narrowing(d, 12.0, 0.23)), 2) for d in (0.0, 0.125, 0.25, 1.0)]
+    [12.0, 1.66, 0.23, 0.23]
+    """
+    return first * (last / first) ** jnp.minimum(jnp.asarray(done) / share, 1.0)
+
+
 def _normalised(share: Array) -> Array:
     """Shares of every synapse that add up to 1, over the first axis."""
     return share / (share.sum(0, keepdims=True) + 1e-7)
@@ -77,7 +88,7 @@ class DelayedDense(System):
     - `weight` (post, pre); `delay` (post, pre) in ms, between 0 and `longest`.
     - `longest` (ms): how far back the line reaches; a whole number of ticks.
     - `taps`: `NearestTap()` (default; the delay rounded to ticks, exact), `LinearTaps(sigma)` or
-      `GaussianTaps(sigma)`. Train with a wide Gaussian whose sigma shrinks, run with `rounded()`.
+      `GaussianTaps(sigma)`. Train with a wide Gaussian whose sigma shrinks (`narrowing`), run with `rounded()`.
 
     Input (pre,), output (post,). State: the inputs of the last ticks, a ring whose position is the tick's
     number. `unroll` does the whole time axis as matrix products between Fourier coefficients, so that its

@@ -15,6 +15,7 @@ from neuropil.core import System
 from neuropil.core.random import fold
 from neuropil.papers.build._dcls_net import Net, Taps, loss, scores
 from neuropil.papers.build._dcls_tasks import STEP, DelayCode
+from neuropil.synapses import narrowing
 
 
 class Training(System):
@@ -88,12 +89,9 @@ class Training(System):
         order = jnp.argsort(lottery)[:, :kept].reshape(count, self.batch)
         optimiser = self._optimiser(name)
 
-        def taps(
-            done,
-        ):  # the width falls geometrically, as a function of the share of training done
-            wide = self.longest / 2
-            least = (self.sigma_end / wide) ** jnp.minimum(4 * done, 1.0) if self.longest else 1.0
-            return Taps(jnp.asarray(STEP * wide * least, jnp.float32), self.discrete)
+        def taps(done):  # without delays there is one tap, whatever its width
+            sigma = STEP * narrowing(done, max(self.longest, 1) / 2, self.sigma_end)
+            return Taps(sigma.astype(jnp.float32), self.discrete)
 
         def body(j, now):
             net, opt, sum_loss = now
