@@ -17,7 +17,7 @@ namespace ffi = xla::ffi;
 namespace {
 
 constexpr int64_t kBlock = 256;     // cells at a time: all that is read and made of them stays in the L1 cache
-constexpr int64_t kPiece = 16384;   // cells for which waking a second thread pays
+constexpr int64_t kPiece = 32768;  // cells for which waking a second thread pays
 
 // e^x to 2 units in the last place (Cephes' polynomial), in a form that compilers vectorise.
 inline float Exp(float x) {

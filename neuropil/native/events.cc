@@ -2,8 +2,10 @@
 //
 // Row j of the matrix is target[start[j] .. start[j + 1]), with a weight for each entry or one for all.
 // Every operand may have a leading batch axis; one without it serves the whole batch.
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "xla/ffi/api/ffi.h"
@@ -12,25 +14,40 @@ namespace ffi = xla::ffi;
 
 namespace {
 
-constexpr int kAhead = 4;  // rows whose memory is asked for before they are needed
+constexpr int kAhead = 8;  // rows whose memory is asked for before they are needed
 
-// Indices of x's entries that are not zero, NaN among them.
+struct Indices {
+  const int32_t* at;
+  int64_t count;
+};
+
 template <typename T>
-const std::vector<int32_t>& Active(const T* x, int64_t n) {
+using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+
+// Indices of x's entries that are not zero, NaN among them. Most blocks are silent: they are passed by in one
+// test of all their bits.
+template <typename T>
+Indices Active(const T* x, int64_t n) {
   static thread_local std::vector<int32_t> found;
-  found.clear();
-  constexpr int64_t kBlock = 32;
-  int64_t i = 0;
-  for (; i + kBlock <= n; i += kBlock) {
-    int any = 0;
-    for (int64_t k = 0; k < kBlock; ++k) any |= x[i + k] != T(0);
+  if (static_cast<int64_t>(found.size()) < n + 1) found.resize(n + 1);
+  int32_t* to = found.data();
+  int64_t count = 0;
+  constexpr int64_t kBlock = 128;
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t last = std::min(first + kBlock, n);
+    Bits<T> any = 0;
+    for (int64_t i = first; i < last; ++i) {
+      Bits<T> bits;
+      std::memcpy(&bits, x + i, sizeof bits);
+      any |= bits;
+    }
     if (!any) continue;
-    for (int64_t k = 0; k < kBlock; ++k)
-      if (x[i + k] != T(0)) found.push_back(static_cast<int32_t>(i + k));
+    for (int64_t i = first; i < last; ++i) {
+      to[count] = static_cast<int32_t>(i);
+      count += x[i] != T(0);
+    }
   }
-  for (; i < n; ++i)
-    if (x[i] != T(0)) found.push_back(static_cast<int32_t>(i));
-  return found;
+  return {to, count};
 }
 
 struct Rows {
@@ -39,9 +56,9 @@ struct Rows {
   int64_t pre;
 };
 
-void Prefetch(const Rows& rows, const std::vector<int32_t>& active, size_t k) {
-  if (k + kAhead >= active.size()) return;
-  const int32_t j = active[k + kAhead];
+void Prefetch(const Rows& rows, const Indices& active, int64_t k) {
+  if (k + kAhead >= active.count) return;
+  const int32_t j = active.at[k + kAhead];
   for (int32_t z = rows.start[j]; z < rows.start[j + 1]; z += 16)
     __builtin_prefetch(rows.target + z);
 }
@@ -50,10 +67,10 @@ void Prefetch(const Rows& rows, const std::vector<int32_t>& active, size_t k) {
 template <typename T>
 void Forward(const Rows& rows, const T* x, const T* weight, bool shared, T* y, int64_t post) {
   std::memset(y, 0, post * sizeof(T));
-  const auto& active = Active(x, rows.pre);
-  for (size_t k = 0; k < active.size(); ++k) {
+  const Indices active = Active(x, rows.pre);
+  for (int64_t k = 0; k < active.count; ++k) {
     Prefetch(rows, active, k);
-    const int32_t j = active[k], end = rows.start[j + 1];
+    const int32_t j = active.at[k], end = rows.start[j + 1];
     if (shared) {
       const T jump = weight[0] * x[j];
       for (int32_t z = rows.start[j]; z < end; ++z) y[rows.target[z]] += jump;
@@ -84,10 +101,10 @@ template <typename T>
 void Outer(const Rows& rows, const T* x, const T* y, bool shared, T* weight, int64_t entries) {
   std::memset(weight, 0, (shared ? 1 : entries) * sizeof(T));
   double total = 0;
-  const auto& active = Active(x, rows.pre);
-  for (size_t k = 0; k < active.size(); ++k) {
+  const Indices active = Active(x, rows.pre);
+  for (int64_t k = 0; k < active.count; ++k) {
     Prefetch(rows, active, k);
-    const int32_t j = active[k];
+    const int32_t j = active.at[k];
     double sum = 0;
     for (int32_t z = rows.start[j]; z < rows.start[j + 1]; ++z) {
       const T product = x[j] * y[rows.target[z]];
