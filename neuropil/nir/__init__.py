@@ -124,7 +124,8 @@ def write(
 
     - `system`: a `Chain` or `Graph` of dense, sparse or convolutional wiring, `LIF` (without refractoriness,
       adaptation and noise, which NIR cannot say), `LeakyIntegrator`, `Exponential`, `Delay` and the parts of
-      this module. A synapse and the cell behind it become one CubaLIF.
+      this module. A synapse and the cell behind it become one CubaLIF; NIR has no sparse wiring, so a sparse
+      one is written as its full matrix.
     - `shape`: of the input of a tick; - `dt`: length of a tick in ms.
     - `scheme`: how the reader will step. "euler": the time constants are such that Euler steps of dt do exactly
       what the cells do here. "exact": they are written as they are.

@@ -24,7 +24,7 @@ from neuropil.nir.nodes import (
 )
 from neuropil.nir.reading import Scheme, _after, need
 from neuropil.synapses import Delay, Exponential
-from neuropil.wiring import Conv, Dense, Wiring
+from neuropil.wiring import Conv, Dense, LowRank, Signed, Wiring
 
 Shape = tuple[int, ...] | None
 
@@ -88,6 +88,10 @@ class Writer:
         array = lambda v: np.asarray(v)
         if isinstance(part, Graph):
             return self.graph(part, shape, f"{name}.")
+        if isinstance(part, Signed):
+            part = part.signed()
+        if isinstance(part, LowRank):
+            return nir.Linear(array(part.weight))
         if isinstance(part, Dense):
             w = array(part.weight)
             return nir.Linear(w) if part.bias is None else nir.Affine(w, array(part.bias))

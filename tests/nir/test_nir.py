@@ -12,7 +12,7 @@ import pytest
 from neuropil.cells import LIF, LeakyIntegrator, NoReset, Refractory, SubtractReset, ValueReset
 from neuropil.core import Chain, System, run, start
 from neuropil.synapses import Delay, Exponential
-from neuropil.wiring import Conv, Dense, Sparse
+from neuropil.wiring import Conv, Dense, LowRank, Signed, Sparse
 
 nir = pytest.importorskip("nir", reason="needs the package nir (pip install neuropil[nir])")
 from neuropil import nir as exchange  # noqa: E402
@@ -97,6 +97,14 @@ def test_a_net_comes_back_with_its_spikes(tmp_path):
     np.testing.assert_allclose(exact.nodes["net_cell"].tau, 1e-3 * tau, rtol=1e-6)
     same = exchange.from_nir(exact, 1.0, scheme="exact").nodes["net_cell"]
     np.testing.assert_allclose(same.tau, tau, rtol=1e-6)
+
+
+def test_signed_and_low_rank_wiring_are_written_as_what_they_multiply_by():
+    signed = Signed.dale(Dense(jnp.ones((2, 2))), [1, -1])
+    low = LowRank(jnp.ones((3, 1)), jnp.arange(2.0)[:, None])
+    graph = exchange.to_nir(Chain(a=signed, b=low), 2, 1.0)
+    assert graph.nodes["net_a"].weight.tolist() == [[1, -1], [1, -1]]
+    assert graph.nodes["net_b"].weight.tolist() == [[0, 1]] * 3
 
 
 def test_a_synapse_and_its_cell_are_one_node():
