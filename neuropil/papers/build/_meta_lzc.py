@@ -197,8 +197,8 @@ def judged(train, train_y, test, test_y) -> dict[str, Array]:
 def discriminant(train: Array, y: Array, test: Array, test_y: Array, classes: Array) -> Array:
     """Test accuracy of Fisher's linear discriminant, fitted on the training samples: classes of equal weight,
     one covariance (with a thousandth of its mean diagonal added), features scaled to deviation 1."""
-    middle, sd = train.mean(0), train.std(0)
-    scaled = lambda x: jnp.where(sd > 1e-5, (x - middle[None]) / jnp.where(sd > 1e-5, sd, 1.0), 0.0)
+    middle, sd = train.mean(0, keepdims=True), train.std(0, keepdims=True)
+    scaled = lambda x: jnp.where(sd > 1e-5, (x - middle) / jnp.where(sd > 1e-5, sd, 1.0), 0.0)
     train, test = scaled(train), scaled(test)
     one = jax.nn.one_hot(y, OUT)
     means = one.T @ train / jnp.maximum(one.sum(0), 1)[:, None]

@@ -24,7 +24,7 @@ def _bar(axes: Axes, x: float, values, colour: str, label: str | None = None, wi
     """Mean, and every seed as a dot."""
     v = 100 * np.asarray(values, float)
     axes.bar(x, v.mean(), width, color=colour, alpha=0.35, label=label)
-    axes.plot(np.full(len(v), x) + np.linspace(-0.1, 0.1, len(v)), v, "o", color=colour, ms=3)
+    axes.plot(x + width / 3 * np.linspace(-1, 1, len(v)), v, "o", color=colour, ms=3)
 
 
 def _plain(axes: Axes, low: float = 0) -> None:
@@ -99,7 +99,7 @@ def complexity(results: Results) -> Figure:
         axes.set_xticks(range(len(SETS)), SETS)
         axes.set_title(f"decision from {title}", fontsize=10)
         _plain(axes, 20)
-    figure.axes[0].legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
+    figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     return figure
 
 
@@ -123,7 +123,7 @@ def outputs(results: Results) -> Figure:
             )
     axes.set_xticks(range(len(SETS)), SETS)
     _plain(axes, 20)
-    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower left")
+    figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
     axes.set_title("output trains of the trained network", fontsize=10)
     return figure
 
