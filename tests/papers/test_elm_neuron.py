@@ -37,7 +37,7 @@ def test_the_control_differs_in_its_time_constants_only():
     )
     assert jax.tree.structure(elm) == jax.tree.structure(short)
     slow, fast = (m.parts["cell"].tau() for m in (elm, short))
-    np.testing.assert_allclose([slow.min(), slow.max()], [1, 112], rtol=1e-3)
+    np.testing.assert_allclose([slow.min(), slow.max()], [1, 224], rtol=1e-3)
     np.testing.assert_allclose([fast.min(), fast.max()], [1, 10], rtol=1e-3)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), elm, short)
     assert sum(not s for s in jax.tree.leaves(same)) == 1
