@@ -188,7 +188,14 @@ def _whole(rule, state, w, pre, post, dt):
     n = rule.batch or 1
     up = jnp.einsum(over, post, seen["pre"]) * rule.a_plus / n
     down = jnp.einsum(over, seen["post"], pre) * rule.a_minus / n
-    return new, w + rule.bounds.up(w, up) - rule.bounds.down(w, down)
+    above = below = w
+    if rule.events is True and not isinstance(rule.bounds, NoBounds):
+        # a weight outside its bounds comes back when it is touched, not before
+        low, high = rule.bounds.low, rule.bounds.high
+        within, inside = (low <= w) & (w <= high), jnp.clip(w, low, high)
+        above = jnp.where(within | (post[:, None] != 0), w, inside)
+        below = jnp.where(within | (pre[None, :] != 0), w, inside)
+    return new, w + rule.bounds.up(above, up) - rule.bounds.down(below, down)
 
 
 def _by_events(rule, state, w, pre, post, dt):

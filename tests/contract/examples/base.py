@@ -63,7 +63,9 @@ def nothing() -> None:
 
 def dense(pre: int, post: int, key, **more) -> wiring.Dense:
     """Dense wiring, large enough that cells spike."""
-    return wiring.Dense.init_normal(pre, post, key, gain=2.0, **more)
+    events = more.pop("events", False)
+    made = wiring.Dense.init_normal(pre, post, key, gain=2.0, **more)
+    return wiring.Dense(made.weight, made.bias, events)
 
 
 def spikes(n: int) -> Callable:

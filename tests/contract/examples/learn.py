@@ -71,6 +71,9 @@ def _trials():
 EXAMPLES = {
     "pair stdp": Example(_stdp(), spikes(3), (plasticity.PairSTDP,)),
     "pair stdp, sparse": Example(_stdp(events=2), spikes(3), (plasticity.PairSTDP,)),
+    "pair stdp by events": Example(
+        _stdp(events=True, pairs="nearest", together=True), spikes(3), (plasticity.PairSTDP,)
+    ),
     "tempotron": Example(_tempotron, _trials, (plasticity.Tempotron,)),
     "oja": Example(
         managed(lambda: plasticity.OjaSubspace((2, 3), frozen=1, repeats=2)),

@@ -7,10 +7,14 @@ from tests.contract.examples.base import (
     Example,
     dense,
     normal,
+    spikes,
 )
 
 EXAMPLES = {
     "dense": Example(lambda k: dense(3, 2, k, bias=True), normal(3), (wiring.Dense,)),
+    "dense by events": Example(
+        lambda k: dense(3, 2, k, bias=True, events=True), spikes(3), (wiring.Dense,)
+    ),
     "low rank": Example(
         lambda k: wiring.LowRank.init_normal(4, 3, 2, k), normal(4), (wiring.LowRank,)
     ),
