@@ -5,7 +5,7 @@ import numpy as np
 from neuropil.studies import Metric
 
 _WHERE = (
-    "CIFAR-10, VGG-8 of the official repository; batch norm: ResNet-18 (another net), main table"
+    "CIFAR-10, ResNet-18, main table (from a third party's notes; not checked against the paper)"
 )
 
 METRICS = {
@@ -27,8 +27,8 @@ DIFFERS = (
     "A perceptron of 7 hidden layers and an output layer (the official code has one, without published"
     " numbers) on Fashion-MNIST; the paper's tables are of convolutional nets on CIFAR, TinyImageNet and"
     " event data. small has 0.4 of its widths, 10,000 images and 8 epochs; the paper 300 epochs.",
-    "Learning rates were chosen on validation images of seed 0, once for all; the paper's 0.001 to 0.002 are for"
-    " 300 epochs. Accuracy is that after the last epoch; the paper's is the best epoch on the test set.",
+    "Learning rates were chosen on validation images of seed 0, once for all; the paper's 0.001 to 0.002 are"
+    " for 300 epochs. Accuracy is that after the last epoch; the paper's is the best epoch on the test set.",
     "Batch norm is tested with the statistics of training images, computed after each epoch, in place of a"
     " running average.",
     "Where a sample excites no inhibitory cell the current is the bias; the official code divides by infinity,"
