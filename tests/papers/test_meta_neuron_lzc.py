@@ -1,13 +1,12 @@
 """meta-neuron-lzc: its problems, its networks' start, its decisions and its tempotron."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
 
-from neuropil.core import start
+from neuropil.core import advance, start
 from neuropil.papers.build import _meta_lzc as arms
 from neuropil.papers.build import _meta_lzc_data as data
 from neuropil.papers.build import _meta_lzc_net as nets
@@ -136,12 +135,8 @@ def test_scores_are_of_the_last_tick_and_bad_settings_are_refused():
 def test_a_learned_arm_whose_constants_do_not_move_is_the_fixed_arm():
     settings = Settings(STUDY.scales["smoke"] | {"updates": 6, "constants_rate": 0.0})
     found = []
-    step = eqx.filter_jit(lambda fit, state, tick: fit.step(state, None, tick))
-    from neuropil.core import Tick
-
     for does in (arms.Does.of(constants=1), arms.Does.of(constants=0)):
         fit = arms.Fit(does, TOY, "lif", "gradient", settings)
-        carry = start(fit, 1.0, jr.key(0))
-        found.append(step(fit, carry.state, Tick(carry.i, carry.dt, carry.key))[1])
+        found.append(advance(fit, start(fit, 1.0, jr.key(0)))[1])
     for name in found[0]:
         np.testing.assert_array_equal(found[0][name], found[1][name])

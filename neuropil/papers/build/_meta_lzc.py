@@ -1,6 +1,6 @@
 """The arms of meta-neuron-lzc: a tick is a whole fit on all four problems at once.
 
-Arms of one kind of cell and one rule differ in numbers only, so they share one compiled program.
+Arms of one kind of cell and one rule differ in numbers only, so they share their compiled programs.
 """
 
 from __future__ import annotations
@@ -59,11 +59,12 @@ def grid() -> dict[str, Array]:
 
 
 class Fit(System):
-    """Trains a network on every problem and says how well it decides.
+    """Trains a network on every problem and says how well it decides. Host code round compiled parts, so that
+    arms share them.
 
     Output: accuracy on the test samples by problem ("accuracy"), that of linear discriminants of the output
     cells' spike counts ("count"), Lempel-Ziv complexities ("lzc") and both, the loss on its way, and
-    constants after training (mean and deviation over hidden cells).
+    constants after training (mean and deviation over cells).
     """
 
     does: Does
@@ -73,100 +74,134 @@ class Fit(System):
     settings: dict = eqx.field(static=True)
 
     def init(self, dt, key):
-        nothing = {"score": jnp.full(len(SETS), -1.0)}
         chosen = {n: jnp.full(len(SETS), v) for n, v in nets.NORMAL[self.kind].items()}
-        return nothing | {"chosen": chosen, "key": key}
+        return {"score": jnp.full(len(SETS), -1.0), "chosen": chosen, "key": key}
 
     def step(self, state, x, tick):
         s, key, does = self.settings, state["key"], self.does
-        problem = draw(fold(key, "data"), self.braille, (s["train"], s["valid"], s["test"]))
-        trial = tick.i < does.candidates
-        given, updates = state["chosen"], jnp.asarray(s["updates"])
-        if self.kind == "lif":
-            tried = {n: jnp.broadcast_to(v[tick.i % len(v)], len(SETS)) for n, v in grid().items()}
-            given = jax.tree.map(lambda a, b: jnp.where(trial, a, b), tried, given)
-            updates = jnp.where(trial, s["try_updates"], updates)
-        one = lambda given, x, y, classes, n: self._fit(given, x, y, classes, n, updates, key)
-        theta, losses = jax.vmap(one)(
-            given, problem.train, problem.train_y, jnp.array(CLASSES), jnp.arange(len(SETS))
+        problem = drawn(fold(key, "data"), self.braille, (s["train"], s["valid"], s["test"]))
+        trial = bool(tick.i < does.candidates)
+        given, updates = state["chosen"], s["updates"]
+        if trial:
+            k = int(tick.i)
+            given = {n: jnp.full(len(SETS), v[k % len(v)]) for n, v in grid().items()}
+            updates = s["try_updates"]
+        theta = _begun(self, given, key)
+        if self.rule == "gradient" and bool(does.stdp):
+            theta |= {"w1": _by_stdp(self, theta, problem.train)}
+        batches = jr.randint(
+            fold(key, "batches"), (len(SETS), s["updates"], s["batch"]), 0, s["train"]
         )
-        decide = jax.vmap(self._decisions)
-        valid = (decide(theta, problem.valid, jnp.array(CLASSES))[0] == problem.valid_y).mean(1)
-        better = trial & (valid > state["score"])
-        after = {
-            "score": jnp.where(better, valid, state["score"]),
-            "chosen": jax.tree.map(lambda a, b: jnp.where(better, a, b), given, state["chosen"]),
-            "key": key,
-        }
-        out = {"loss": losses, "valid": valid} | self._measured(theta, problem, trial)
+        theta, losses = _trained(self, theta, problem, batches, jnp.asarray(updates))
+        decided, spikes = _decided(self, theta, problem)
+        valid = (decided["valid"] == problem.valid_y).mean(1)
+        better = (valid > state["score"]) & trial
+        choose = lambda a, b: jnp.where(better, a, b)
+        after = {"score": choose(valid, state["score"]), "key": key}
+        after["chosen"] = jax.tree.map(choose, given, state["chosen"])
+        out = {"loss": losses, "accuracy": (decided["test"] == problem.test_y).mean(1)}
+        for name, value in nets.bounded(theta["hidden" if "hidden" in theta else "out"]).items():
+            out[f"constant-{name}"] = jnp.stack([value.mean(1), value.std(1)], 1)
+        if self.rule == "gradient":
+            nothing = dict.fromkeys(("count", "lzc", "both"), jnp.zeros(len(SETS)))
+            out |= nothing if trial else _read(spikes, problem)
         return after, out
 
-    def _fit(self, given, x, y, classes, number, updates, key):
-        """Parameters of one problem after training, and the loss on its way."""
-        s, does = self.settings, self.does
-        key = jr.fold_in(fold(key, "fit"), number)
-        sizes = (WIDE, s["hidden"], OUT)
-        theta = nets.begin(self.kind, sizes, does.spread, key, given)
-        if self.rule == "tempotron":
-            theta = {"w": theta["w2"][:, :WIDE] / 2, "out": theta["out"]}
-            cost, rate = nets.tempotron_cost, s["tempotron_rate"]
-        else:
-            shown = x[: s["stdp"] // s["stdp_batch"] * s["stdp_batch"]]
-            shown = shown.reshape(s["stdp_batch"], -1, WIDE)
-            learn = lambda: nets.stdp_weights(self.kind, theta, shown)
-            theta["w1"] = lax.cond(does.stdp, learn, lambda: theta["w1"])
-            theta["w2"] = theta["w2"] * (jnp.arange(s["hidden"]) < does.hidden)[None]
-            cost, rate = nets.cross_entropy, s["rate"]
-        rates = nets.Rates(
-            rate * does.weights, rate * does.readout, s["constants_rate"] * does.constants
-        ).of(theta)
-        tx = optax.scale_by_adam()
-        batches = jr.randint(fold(key, "batches"), (s["updates"], s["batch"]), 0, len(x))
 
+@eqx.filter_jit
+def drawn(key: Array, braille: Any, n: tuple[int, int, int]) -> Any:
+    """The problems of a seed."""
+    return draw(key, braille, n)
+
+
+@eqx.filter_jit
+def _begun(fit: Fit, given: dict, key: Array) -> dict:
+    """Parameters of every problem before training."""
+    sizes = (WIDE, fit.settings["hidden"], OUT)
+
+    def one(given, n):
+        key_n = jr.fold_in(fold(key, "fit"), n)
+        theta = nets.begin(fit.kind, sizes, fit.does.spread, key_n, given)
+        if fit.rule == "tempotron":
+            return {"w": theta["w2"][:, :WIDE] / 2, "out": theta["out"]}
+        return theta | {"w2": theta["w2"] * _in_use(fit)}
+
+    return jax.vmap(one)(given, jnp.arange(len(SETS)))
+
+
+def _in_use(fit: Fit) -> Array:
+    """1 for the hidden cells in use, as a row."""
+    return (jnp.arange(fit.settings["hidden"]) < fit.does.hidden).astype(jnp.float32)[None]
+
+
+@eqx.filter_jit
+def _by_stdp(fit: Fit, theta: dict, x: Array) -> Array:
+    """Hidden weights of every problem after STDP on the first training samples."""
+    n, batch = fit.settings["stdp"], fit.settings["stdp_batch"]
+    shown = x[:, :n].reshape(len(SETS), batch, -1, WIDE)
+    return jax.vmap(lambda t, x: nets.stdp_weights(fit.kind, t, x))(theta, shown)
+
+
+@eqx.filter_jit
+def _trained(fit: Fit, theta: dict, problem: Any, batches: Array, updates: Array) -> Any:
+    """Parameters of every problem after training, and the loss on its way."""
+    s, does = fit.settings, fit.does
+    tempotron = fit.rule == "tempotron"
+    cost = nets.tempotron_cost if tempotron else nets.cross_entropy
+    rate = s["tempotron_rate"] if tempotron else s["rate"]
+    rates = nets.Rates(
+        rate * does.weights, rate * does.readout, s["constants_rate"] * does.constants
+    ).of(theta)
+    tx = optax.scale_by_adam()
+
+    def one(theta, x, y, classes, batches, rates):
         def update(i, now):
             theta, opt, losses = now
             at = batches[i]
-            loss, slope = jax.value_and_grad(lambda t: cost(self.kind, t, x[at], y[at], classes))(
-                theta
-            )
-            if "w2" in theta:
-                slope["w2"] = slope["w2"] * (jnp.arange(s["hidden"]) < does.hidden)[None]
+            value = lambda t: cost(fit.kind, t, x[at], y[at], classes)
+            loss, slope = jax.value_and_grad(value)(theta)
+            if not tempotron:
+                slope["w2"] = slope["w2"] * _in_use(fit)
             move, opt = tx.update(slope, opt)
             theta = jax.tree.map(lambda a, m, r: a - r * m, theta, move, rates)
-            at = i * BINS // updates
-            return theta, opt, losses.at[at].add(loss * BINS / updates)
+            return theta, opt, losses.at[i * BINS // updates].add(loss * BINS / updates)
 
         begin = (theta, tx.init(theta), jnp.zeros(BINS))
         theta, _, losses = lax.fori_loop(0, updates, update, begin)
         return theta, losses
 
-    def _decisions(self, theta, x, classes):
-        """Decisions and output spikes, a part of the samples at a time."""
-        parts = x.reshape(-1, self.settings["part"], *x.shape[1:])
-        if self.rule == "tempotron":
-            above = lax.map(lambda x: nets.peaks(self.kind, theta, x), parts)
-            return _largest(above.reshape(-1, OUT), classes), None
-        spikes = lax.map(lambda x: nets.output_spikes(self.kind, theta, x).astype(jnp.uint8), parts)
-        spikes = spikes.reshape(-1, TICKS, OUT)
+    data = (problem.train, problem.train_y, jnp.array(CLASSES), batches)
+    return jax.vmap(one, in_axes=(0, 0, 0, 0, 0, None))(theta, *data, rates)
+
+
+@eqx.filter_jit
+def _decided(fit: Fit, theta: dict, problem: Any) -> tuple[dict, dict]:
+    """Decisions and output spikes of all samples, by part of the problem, a few samples at a time."""
+    part, names = fit.settings["part"], ("train", "valid", "test")
+    cuts = [getattr(problem, name).shape[1] for name in names]
+    x = jnp.concatenate([getattr(problem, name) for name in names], 1)
+
+    def one(theta, x, classes):
+        parts = x.reshape(-1, part, *x.shape[1:])
+        if fit.rule == "tempotron":
+            above = lax.map(lambda x: nets.peaks(fit.kind, theta, x), parts)
+            return _largest(above.reshape(-1, OUT), classes), ()
+        spikes = lambda x: nets.output_spikes(fit.kind, theta, x).astype(jnp.uint8)
+        spikes = lax.map(spikes, parts).reshape(-1, TICKS, OUT)
         return _largest(spikes.astype(jnp.float32).sum(1), classes), spikes
 
-    def _measured(self, theta, problem, trial):
-        decide, classes = jax.vmap(self._decisions), jnp.array(CLASSES)
-        decided, spikes = decide(theta, problem.test, classes)
-        out = {"accuracy": (decided == problem.test_y).mean(1)}
-        for name, value in nets.bounded(theta["hidden" if "hidden" in theta else "out"]).items():
-            out[f"constant-{name}"] = jnp.stack([value.mean(1), value.std(1)], 1)
-        if self.rule == "tempotron":
-            return out
+    found = jax.vmap(one)(theta, x, jnp.array(CLASSES))
+    ends = [sum(cuts[: k + 1]) for k in range(2)]
+    decided, spikes = (jax.tree.map(lambda a: jnp.split(a, ends, axis=1), f) for f in found)
+    split = lambda found: dict(zip(names, found, strict=True)) if len(found) else {}
+    return split(decided), split(spikes)
 
-        def read():
-            _, seen = decide(theta, problem.train, classes)
-            args = (_features(seen), problem.train_y, _features(spikes), problem.test_y)
-            return judged(*args)
 
-        empty = jnp.zeros(len(SETS))
-        nothing = lambda: {"count": empty, "lzc": empty, "both": empty}
-        return out | lax.cond(trial, nothing, read)
+@eqx.filter_jit
+def _read(spikes: dict, problem: Any) -> dict[str, Array]:
+    """How well output trains are told apart by count, by complexity and by both."""
+    train, test = _features(spikes["train"]), _features(spikes["test"])
+    return judged(train, problem.train_y, test, problem.test_y)
 
 
 def _largest(scores: Array, classes: Array) -> Array:
@@ -227,26 +262,32 @@ class Inputs(System):
 
     def step(self, state, x, tick):
         s, key = self.settings, state["key"]
-        problem = draw(fold(key, "data"), self.braille, (s["train"], s["valid"], s["test"]))
-        train, test = problem.train, problem.test
+        problem = drawn(fold(key, "data"), self.braille, (s["train"], s["valid"], s["test"]))
+        return state, _inputs_read(self, problem, fold(key, "mix"))
 
-        def mixed(x, key):  # the ticks of every sample in another order
-            order = jnp.argsort(jr.uniform(key, x.shape[:3]), axis=2)
-            return jnp.take_along_axis(x, order[..., None], axis=2)
 
-        mix = lambda: (mixed(train, fold(key, "mix")), mixed(test, fold(key, "mix test")))
-        train, test = lax.cond(self.shuffled, mix, lambda: (train, test))
-        use = jnp.repeat(self.use, WIDE)
-        features = lambda x: jnp.concatenate(_features(x), -1) * use
-        train, test = features(train), features(test)
-        y, test_y, classes = problem.train_y, problem.test_y, jnp.array(CLASSES)
-        every = jax.vmap(discriminant)(train, y, test, test_y, classes)
-        pairs = lambda f: jnp.moveaxis(f.reshape(*f.shape[:2], 2, WIDE), 3, 0)
-        one = jax.vmap(jax.vmap(discriminant), (0, None, 0, None, None))
-        single = one(pairs(train), y, pairs(test), test_y, classes)  # (train, set)
-        alive = jnp.arange(WIDE)[:, None] < jnp.array([UNITS] * 3 + [WIDE])[None]
-        single = jnp.where(alive, single, 0).sum(0) / alive.sum(0)
-        return state, {"accuracy": every, "single": single}
+@eqx.filter_jit
+def _inputs_read(arm: Inputs, problem: Any, key: Array) -> dict[str, Array]:
+    """What `Inputs` puts out."""
+    train, test, classes = problem.train, problem.test, jnp.array(CLASSES)
+
+    def mixed(x, key):  # the ticks of every sample in another order
+        order = jnp.argsort(jr.uniform(key, x.shape[:3]), axis=2)
+        return jnp.take_along_axis(x, order[..., None], axis=2)
+
+    mix = lambda: (mixed(train, key), mixed(test, fold(key, "test")))
+    train, test = lax.cond(arm.shuffled, mix, lambda: (train, test))
+    use = jnp.repeat(arm.use, WIDE).reshape(1, 1, -1)
+    features = lambda x: jnp.concatenate(_features(x), -1) * use
+    train, test = features(train), features(test)
+    y, test_y = problem.train_y, problem.test_y
+    every = jax.vmap(discriminant)(train, y, test, test_y, classes)
+    pairs = lambda f: jnp.moveaxis(f.reshape(*f.shape[:2], 2, WIDE), 3, 0)
+    one = jax.vmap(jax.vmap(discriminant), (0, None, 0, None, None))
+    single = one(pairs(train), y, pairs(test), test_y, classes)  # (train, set)
+    alive = jnp.arange(WIDE)[:, None] < jnp.array([UNITS] * 3 + [WIDE])[None]
+    single = jnp.where(alive, single, 0).sum(0) / alive.sum(0)
+    return {"accuracy": every, "single": single}
 
 
 class Ideal(System):
@@ -260,10 +301,16 @@ class Ideal(System):
 
     def step(self, state, x, tick):
         s, key = self.settings, fold(state["key"], "data")
-        problem = draw(key, self.braille, (s["train"], s["valid"], s["test"]))
-        accuracy = []
-        for k, pair in enumerate(sources(key)):
-            trains = problem.test[k, :, :, :UNITS].astype(jnp.float32)
-            score = jnp.stack([jax.vmap(source.log_likelihood)(trains) for source in pair], 1)
-            accuracy.append((score.argmax(1) == problem.test_y[k]).mean())
-        return state, {"accuracy": jnp.stack([*accuracy, jnp.nan])}
+        problem = drawn(key, self.braille, (s["train"], s["valid"], s["test"]))
+        return state, {"accuracy": _ideal(problem, key)}
+
+
+@eqx.filter_jit
+def _ideal(problem: Any, key: Array) -> Array:
+    """What `Ideal` puts out."""
+    accuracy = []
+    for k, pair in enumerate(sources(key)):
+        trains = problem.test[k, :, :, :UNITS].astype(jnp.float32)
+        score = jnp.stack([jax.vmap(source.log_likelihood)(trains) for source in pair], 1)
+        accuracy.append((score.argmax(1) == problem.test_y[k]).mean())
+    return jnp.stack([*accuracy, jnp.asarray(jnp.nan)])

@@ -42,35 +42,40 @@ def figures(results) -> dict:
     return _meta_lzc_figures.figures(results)
 
 
+def _arm(build, role: str, about: str, **more) -> Arm:
+    """An arm whose step is host code round compiled parts."""
+    return Arm(build, role, about, jit=False, **more)
+
+
 STDP = dict(weights=0, stdp=True)
 
 ARMS = {
-    "meta": Arm(fit("meta", constants=1), "system", "meta neurons, all constants learn"),
-    "meta-fixed": Arm(fit("meta"), "variant", "meta neurons, constants fixed"),
-    "lif": Arm(fit("lif", constants=1), "baseline", "LIF, tau and threshold learn"),
-    "lif-fixed": Arm(fit("lif"), "variant", "LIF, tau 20 ms and threshold 1"),
-    "lif-tuned": Arm(
+    "meta": _arm(fit("meta", constants=1), "system", "meta neurons, all constants learn"),
+    "meta-fixed": _arm(fit("meta"), "variant", "meta neurons, constants fixed"),
+    "lif": _arm(fit("lif", constants=1), "baseline", "LIF, tau and threshold learn"),
+    "lif-fixed": _arm(fit("lif"), "variant", "LIF, tau 20 ms and threshold 1"),
+    "lif-tuned": _arm(
         fit("lif", candidates=9), "baseline", "LIF, fixed at the best of 9 pairs (validation)",
         ticks=lambda settings: 10 if settings["try_updates"] else 1,
     ),
-    "lif-mixed": Arm(fit("lif", spread=0.5), "baseline", "LIF, tau and threshold random, fixed"),
-    "lif-wide": Arm(
+    "lif-mixed": _arm(fit("lif", spread=0.5), "baseline", "LIF, tau and threshold random, fixed"),
+    "lif-wide": _arm(
         fit("lif", constants=1, hidden=36), "control", "LIF learned, as many parameters as meta"
     ),
-    "lif-random": Arm(fit("lif", weights=0), "control", "LIF, random hidden weights"),
-    "meta-stdp": Arm(fit("meta", constants=1, **STDP), "variant", "hidden weights by STDP"),
-    "meta-stdp-fixed": Arm(fit("meta", **STDP), "variant", "the same, constants fixed"),
-    "lif-stdp": Arm(fit("lif", constants=1, **STDP), "variant", "hidden weights by STDP"),
-    "lif-stdp-fixed": Arm(fit("lif", **STDP), "variant", "the same, constants fixed"),
-    "meta-tempotron": Arm(fit("meta", "tempotron", constants=1), "variant", "one layer"),
-    "meta-tempotron-fixed": Arm(fit("meta", "tempotron"), "variant", "the same, constants fixed"),
-    "lif-tempotron": Arm(fit("lif", "tempotron", constants=1), "variant", "one layer"),
-    "lif-tempotron-fixed": Arm(fit("lif", "tempotron"), "variant", "the same, constants fixed"),
-    "inputs-count": Arm(inputs(True, False), "baseline", "no network: spike counts"),
-    "inputs-lzc": Arm(inputs(False, True), "variant", "no network: complexities"),
-    "inputs-both": Arm(inputs(True, True), "variant", "no network: counts and complexities"),
-    "inputs-shuffled": Arm(inputs(True, True, True), "control", "the same, time shuffled"),
-    "ideal": Arm(ideal, "ceiling", "likelihood ratio of the sources", gaps=("accuracy",)),
+    "lif-random": _arm(fit("lif", weights=0), "control", "LIF, random hidden weights"),
+    "meta-stdp": _arm(fit("meta", constants=1, **STDP), "variant", "hidden weights by STDP"),
+    "meta-stdp-fixed": _arm(fit("meta", **STDP), "variant", "the same, constants fixed"),
+    "lif-stdp": _arm(fit("lif", constants=1, **STDP), "variant", "hidden weights by STDP"),
+    "lif-stdp-fixed": _arm(fit("lif", **STDP), "variant", "the same, constants fixed"),
+    "meta-tempotron": _arm(fit("meta", "tempotron", constants=1), "variant", "one layer"),
+    "meta-tempotron-fixed": _arm(fit("meta", "tempotron"), "variant", "the same, constants fixed"),
+    "lif-tempotron": _arm(fit("lif", "tempotron", constants=1), "variant", "one layer"),
+    "lif-tempotron-fixed": _arm(fit("lif", "tempotron"), "variant", "the same, constants fixed"),
+    "inputs-count": _arm(inputs(True, False), "baseline", "no network: spike counts"),
+    "inputs-lzc": _arm(inputs(False, True), "variant", "no network: complexities"),
+    "inputs-both": _arm(inputs(True, True), "variant", "no network: counts and complexities"),
+    "inputs-shuffled": _arm(inputs(True, True, True), "control", "the same, time shuffled"),
+    "ideal": _arm(ideal, "ceiling", "likelihood ratio of the sources", gaps=("accuracy",)),
 }  # fmt: skip
 
 _SMALL = dict(
