@@ -226,32 +226,39 @@ def _synapses(wires: Wiring) -> tuple[int, int]:
     return there, possible or wires.weight.size
 
 
+_COUNTS = ("dense", "macs", "acs", "outputs", "active", "spikes")
+
+
 class _Tap(System):
-    """A part beside which the counts of the present tick are kept: state["now"] -> int32 numbers."""
+    """A part beside whose state the counts of the present tick are kept, under "account" (int32 numbers).
+
+    The state stays a dictionary with the part's own names where it was one: receptors read their cell's.
+    """
 
     part: System
 
     def init(self, dt, key):
-        counts = dict.fromkeys(
-            ("dense", "macs", "acs", "outputs", "active", "spikes"), jnp.int32(0)
-        )
-        return {"part": self.part.init(dt, key), "now": counts}
+        state = self.part.init(dt, key)
+        own = state if isinstance(state, dict) else {"part": state}
+        return own | {"account": dict.fromkeys(_COUNTS, jnp.int32(0))}
 
     def step(self, state, x, tick):
-        inner, y = self.part.step(state["part"], x, tick)
-        now = dict.fromkeys(state["now"], jnp.int32(0))
+        own = {name: value for name, value in state.items() if name != "account"}
+        bare = set(own) == {"part"}
+        inner, y = self.part.step(own["part"] if bare else own, x, tick)
+        now = dict.fromkeys(_COUNTS, jnp.int32(0)) | self._counts(x, y)
+        return ({"part": inner} if bare else inner) | {"account": now}, y
+
+    def _counts(self, x, y):
         if isinstance(self.part, Wiring):
             dense, effective = operations(self.part, x)
             binary = jnp.all((x == 0) | (jnp.abs(x) == 1)) & (not isinstance(self.part, LowRank))
             zero = jnp.int32(0)
-            now |= {"dense": dense, "macs": jnp.where(binary, zero, effective)}
-            now |= {"acs": jnp.where(binary, effective, zero)}
-        else:
-            active = _number(y != 0)
-            binary = jnp.all((y == 0) | (y == 1))
-            now |= {"outputs": jnp.int32(y.size), "active": active}
-            now |= {"spikes": jnp.where(binary, active, jnp.int32(0))}
-        return {"part": inner, "now": now}, y
+            macs, acs = jnp.where(binary, zero, effective), jnp.where(binary, effective, zero)
+            return {"dense": dense, "macs": macs, "acs": acs}
+        active, binary = _number(y != 0), jnp.all((y == 0) | (y == 1))
+        spikes = jnp.where(binary, active, jnp.int32(0))
+        return {"outputs": jnp.int32(y.size), "active": active, "spikes": spikes}
 
     def rest(self):
         return self.part.rest()
@@ -318,7 +325,7 @@ def account(system: System, xs: Any, dt: float, key: Array, *, samples: bool = F
     if not found:
         raise ValueError("account: no wiring and no cells in this system; nothing to count")
     carry = start(tapped, dt, key)
-    record = lambda state, y: {p: _get(state, where)["now"] for p, (where, _) in found.items()}
+    record = lambda state, y: {p: _get(state, where)["account"] for p, (where, _) in found.items()}
     many = xs if samples else jax.tree.map(lambda a: jnp.asarray(a)[None], xs)
     n = len(jax.tree.leaves(many)[0])
     totals: dict[str, dict[str, int]] = {p: {} for p in found}

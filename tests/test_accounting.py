@@ -7,8 +7,9 @@ import pytest
 
 from neuropil.accounting import FLOAT_45NM, LOIHI, Table, account, operations
 from neuropil.cells import LIF
-from neuropil.core import Chain, Managed, Network
+from neuropil.core import Chain, Managed, Network, To, run, start
 from neuropil.plasticity import PairSTDP
+from neuropil.synapses import Conductance, Exponential, Receptors
 from neuropil.wiring import Conv, Dense, LowRank, Signed, Sparse
 
 KEY = jr.key(0)
@@ -93,6 +94,18 @@ def test_a_recurrent_network_counts_the_edges_of_the_tick_before():
     assert bill.connection_sparsity == 0.75
 
 
+def test_cells_behind_receptors_are_counted_and_the_run_is_the_same():
+    cell = Receptors(LIF(4, tau=5.0), ampa=Conductance(4, tau=2.0, reversal=3.0))
+    wire = Sparse.random(4, 4, 2, KEY, weight=0.8)
+    loop = Network({"E": cell}, {"E>E": Chain(wire, To("ampa"))})
+    xs = {"E": jnp.full((20, 4), 1.2)}
+    bill = account(loop, xs, 1.0, KEY)
+    by = {r.path: r for r in bill.rows}
+    spikes = run(loop, start(loop, 1.0, KEY), xs)[1]["E"]
+    assert by["nodes.E.cell"].spikes == int(spikes.sum()) > 4
+    assert by["edges.E>E.parts.0"].acs == 2 * int(spikes[:-1].sum())
+
+
 def test_what_cannot_be_counted_is_said():
     with pytest.raises(ValueError, match="nothing to count"):
         account(Chain(jnp.tanh), jnp.ones((2, 3)), 1.0, KEY)
@@ -101,8 +114,6 @@ def test_what_cannot_be_counted_is_said():
     plastic = Managed(inner, rule, "parts.wire.weight", {"pre": "input", "post": "output"})
     with pytest.raises(ValueError, match="Managed"):
         account(plastic, jnp.ones((2, 3)), 1.0, KEY)
-    from neuropil.synapses import Exponential
-
     bill = account(
         Chain(wire=Dense(jnp.ones((2, 3))), slow=Exponential(2)), jnp.ones((2, 3)), 1.0, KEY
     )
