@@ -14,7 +14,7 @@ namespace ffi = xla::ffi;
 using std::int64_t;
 
 enum Reset { kSoft = 0, kHard = 1, kNone = 2 };
-enum Shape { kGiven = 0, kSuperSpike = 1, kATan = 2, kTriangle = 3, kBoxcar = 4, kOne = 5, kZero = 6 };
+enum Shape { kGiven = 0, kSuperSpike = 1, kATan = 2 };  // given: the slopes come as an array
 
 // A piece of the cells: `first` .. `last` of the rows x cells, worked through tick after tick so that its
 // potentials stay in the cache and its memory is read in order.
@@ -87,12 +87,6 @@ static inline T height(T u, T slope, const T* given, int64_t j) {
     const T d = T(1.5707963267948966) * slope * u;
     return slope / 2 / (1 + d * d);
   }
-  if constexpr (shape == kTriangle) {
-    const T d = 1 - slope * std::fabs(u);
-    return d > 0 ? d : T(0);
-  }
-  if constexpr (shape == kBoxcar) return std::fabs(u) < 1 / slope ? slope / 2 : T(0);
-  if constexpr (shape == kOne) return T(1);
   return T(0);
 }
 
@@ -146,10 +140,6 @@ static RowOf<T> row_of(int shape) {
   switch (shape) {
     case kSuperSpike: return backward_row<kSuperSpike, more, T>;
     case kATan: return backward_row<kATan, more, T>;
-    case kTriangle: return backward_row<kTriangle, more, T>;
-    case kBoxcar: return backward_row<kBoxcar, more, T>;
-    case kOne: return backward_row<kOne, more, T>;
-    case kZero: return backward_row<kZero, more, T>;
     default: return backward_row<kGiven, more, T>;
   }
 }
