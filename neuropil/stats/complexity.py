@@ -75,8 +75,8 @@ def _prefixes(n, words):
 def lempel_ziv(trains: ArrayLike) -> Array:
     r"""Lempel-Ziv complexity in bits a bin, $C = c(n) \log_2(n) / n$ with c of `lz76`, for every train.
 
-    For an ergodic source C tends to the entropy rate from above, slowly: at n = 100 a train with p = 0.1
-    gives about 0.61 where the entropy rate is 0.469. So compare trains of equal length only.
+    For an ergodic source C tends to the entropy rate, slowly: where that is 0.469 (p = 0.1), trains of 100
+    bins give 0.61 on average, of 1,000 bins 0.48, of 4,000 bins 0.46. So compare trains of equal length only.
 
     **Arguments**: `trains` (time, *unit), at least 2 bins.
 
