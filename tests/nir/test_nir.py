@@ -39,7 +39,8 @@ def one(node, shape, dt=1.0, **how):
         ("zero", "value"),
         ("prompt", "subtract"),  # snnTorch's reset_delay=False
         ("recurrent", "late-subtract"),
-        ("image", "late-subtract"),  # convolution, mean pool, flatten
+        # convolution, mean pool, flatten
+        pytest.param("image", "late-subtract", marks=pytest.mark.slow),
     ],
 )
 def test_a_net_of_snntorch_gives_its_spikes_here(name, reset):
@@ -253,6 +254,7 @@ def test_what_is_not_known_is_refused_by_name():
         exchange.Graph({"a": jnp.tanh}, [("a", "b")], ["a"], ["a"])
 
 
+@pytest.mark.slow
 def test_what_was_read_can_be_trained():
     net = exchange.read(HERE / "snntorch_forward.nir", 0.1, reset="late-subtract")
     xs = jnp.asarray(np.load(HERE / "snntorch_forward.npz")["inputs"][:20], jnp.float32)

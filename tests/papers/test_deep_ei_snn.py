@@ -15,7 +15,7 @@ from neuropil.papers.build.deep_ei_snn import STUDY, check
 from neuropil.worlds.datasets.images import Images
 
 KEY = jr.key(0)
-TINY = STUDY.scales["smoke"] | dict(widths=(16, 8), steps=2, images=64, valid=16, test=16, batch=16)
+TINY = STUDY.scales["smoke"] | dict(widths=(8,), steps=2, images=64, valid=16, test=16, batch=16)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def family(**flags):
     return EIFamily(**{n: jnp.asarray(v) for n, v in all_on.items()})
 
 
+@pytest.mark.slow
 def test_circuits_start_with_spikes_in_every_layer_where_plain_ones_fall_silent():
     x = jnp.asarray(np.random.default_rng(1).random((64, 200)), jnp.float32)
     widths = (80,) * 5 + (10,)
