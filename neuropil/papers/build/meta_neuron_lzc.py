@@ -80,7 +80,7 @@ ARMS = {
 
 _SMALL = dict(
     seeds=5, data="braille", letters="A,B,C,D", threshold=2.0, train=1000, valid=200, test=960, part=40,
-    hidden=36, updates=150, try_updates=40, batch=50, rate=1e-2, constants_rate=1e-2,
+    hidden=36, updates=250, try_updates=40, batch=50, rate=5e-3, constants_rate=1e-2,
     tempotron_rate=1e-2, stdp=100, stdp_batch=20,
 )  # fmt: skip
 
@@ -109,5 +109,5 @@ STUDY = Study(
     ),
     claim="Learned constants beat fixed ones, the meta neuron beats LIF, complexity classifies spike trains",
     differs=DIFFERS,
-    cost="small: about 3 s for each seed of a LIF arm, 6 s of a meta arm, 15 s of lif-tuned, on one core",
+    cost="small: about 5 s for each seed of a LIF arm, 11 s of a meta arm, 20 s of lif-tuned, on one core",
 )  # fmt: skip
