@@ -32,7 +32,7 @@ def pruning(results: Results) -> Figure:
     axes.axhline(best, color="black", lw=0.8, ls="--", label="correlation of frames")
     axes.set(xscale="log", ylim=(0, 1.02), xlabel="weights kept (%)", ylabel="accuracy, test films")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc=(0.27, 0.42))
     return figure
 
 

@@ -124,5 +124,5 @@ STUDY = Study(
     ),
     claim="Delays tell direction and speed of natural images in motion, with a tenth of the weights too",
     differs=DIFFERS,
-    cost="small: about 30 s for each seed of a learning arm on one core",
+    cost="small: under 4 minutes on two cores (7.6 minutes of CPU)",
 )  # fmt: skip
