@@ -118,24 +118,19 @@ def hodgkin_huxley(current, dt, steps):
 
 def test_action_potentials_of_the_squid_axon_against_a_reference_integrator(x64):
     reference = hodgkin_huxley(10.0, 0.01, 3000)  # 30 ms
-    tree = Tree((-1,), 20.0, 20.0)
-    worst = []
-    for dt in (0.05, 0.025):
-        channels = {
-            "na": Channel(SquidSodium(), 120.0, 50.0),
-            "k": Channel(SquidPotassium(), 36.0, -77.0),
-        }
-        cable = Cable(tree, CM, 0.3, 100.0, -54.387, -65.0, channels, "crank-nicolson")
-        current = jnp.full((round(30 / dt), 1), 10.0 * np.pi * 400 * 1e-5)
-        _, v = run(cable, start(cable, dt, jr.key(0)), current)
-        crossings = lambda a: np.flatnonzero((a[1:] > 0) & (a[:-1] <= 0))
-        ours, theirs = crossings(v[:, 0]) * dt, crossings(reference) * 0.01
-        assert len(ours) == len(theirs) == 2
-        every = round(dt / 0.01 * 100) // 100 if dt == 0.05 else None
-        if every:
-            worst.append(np.abs(v[: round(20 / dt), 0] - reference[every - 1 :: every][:400]).max())
-        np.testing.assert_allclose(ours, theirs, atol=2 * dt)
-    assert worst[0] < 12  # mV on a spike that rises 100 mV in half a millisecond
+    channels = {
+        "na": Channel(SquidSodium(), 120.0, 50.0),
+        "k": Channel(SquidPotassium(), 36.0, -77.0),
+    }
+    tree, dt = Tree((-1,), 20.0, 20.0), 0.02
+    cable = Cable(tree, CM, 0.3, 100.0, -54.387, -65.0, channels, "crank-nicolson")
+    current = jnp.full((1500, 1), 10.0 * np.pi * 400 * 1e-5)
+    v = np.asarray(run(cable, start(cable, dt, jr.key(0)), current)[1][:, 0])
+    crossings = lambda a: np.flatnonzero((a[1:] > 0) & (a[:-1] <= 0))
+    ours, theirs = crossings(v) * dt, crossings(reference) * 0.01
+    assert len(ours) == len(theirs) == 2
+    np.testing.assert_allclose(ours, theirs, atol=2 * dt)
+    assert np.abs(v - reference[1::2]).max() < 6  # mV, of a spike that rises 100 mV in half a ms
 
 
 def test_cortical_soma_fires_and_backpropagates_into_a_passive_branch():
@@ -171,6 +166,7 @@ def test_integrate_and_fire_soma_has_the_interval_of_its_closed_form(x64):
     np.testing.assert_allclose(np.diff(np.flatnonzero(s)) * 0.05, want, atol=0.11)
 
 
+@pytest.mark.slow
 def test_a_population_and_gradients_of_every_parameter(x64):
     def make(key):
         return Cable(Tree.star(2, 100.0, 1.0, 2), leak=0.05 + 0.1 * jr.uniform(key))

@@ -57,23 +57,22 @@ def test_channels_of_the_detailed_neuron_stand_branch_by_branch():
 
 
 def test_a_branch_makes_nmda_spikes():
-    """Four times the events on one branch make a plateau that outlasts them, but not without NMDA."""
+    """Inputs on one branch at once: twice as many do more than twice as much, then little more."""
     cells = teacher.Teacher(SMALL["ampa"], SMALL["nmda"], SMALL["gaba"], 2)
     without = eqx.tree_at(lambda t: t.opens["nmda"], cells, jnp.zeros_like(cells.opens["nmda"]))
 
     @jax.jit
-    def tip(cell, every):
-        x = jnp.zeros((80, 80)).at[10:40, :8].set((jnp.arange(30) % every == 0)[:, None] * 1.0)
+    def peak(cell, many):
+        x = jnp.zeros((50, 80)).at[0, :8].set((jnp.arange(8) >= 8 - many) * 1.0)
         out = run(cell, start(cells, 1.0, jr.key(0)), x)[1]
-        return out["tips"][:, 0] + 70, out["soma"] + 70
+        return out["tips"][:, 0].max() + 70, out["soma"].max() + 70
 
-    weak, _ = tip(cells, 12)
-    strong, soma = tip(cells, 3)
-    assert strong.max() > 50
-    assert strong.max() > 3 * weak.max()
-    assert strong[65] > 30  # 25 ms after the last event
-    assert soma.max() < 0.4 * strong.max()  # branches stand apart
-    assert tip(without, 3)[0].max() < 25
+    (two, _), (four, soma), (eight, _) = (peak(cells, n) for n in (2, 4, 8))
+    assert four > 2.2 * two
+    assert four > 35
+    assert eight < 1.5 * four
+    assert soma < 0.1 * four  # branches stand apart
+    assert peak(without, 4)[0] < 1.8 * peak(without, 2)[0]
 
 
 def test_inputs_are_poisson_at_their_rates():
