@@ -23,14 +23,16 @@ PAIRS = (
 def _bar(axes: Axes, x: float, values, colour: str, label: str | None = None, width: float = 0.38):
     """Mean, and every seed as a dot."""
     v = 100 * np.asarray(values, float)
+    spread = np.linspace(-1, 1, len(v)) if len(v) > 1 else np.zeros(1)
     axes.bar(x, v.mean(), width, color=colour, alpha=0.35, label=label)
-    axes.plot(x + width / 3 * np.linspace(-1, 1, len(v)), v, "o", color=colour, ms=3)
+    axes.plot(x + width / 3 * spread, v, "o", color=colour, ms=3)
 
 
 def _plain(axes: Axes, low: float = 0) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylim(low, 101)
-    axes.set_ylabel("accuracy (%)")
+    if axes.get_subplotspec().is_first_col():
+        axes.set_ylabel("accuracy (%)")
 
 
 def constants(results: Results) -> Figure:
@@ -99,7 +101,13 @@ def complexity(results: Results) -> Figure:
         axes.set_xticks(range(len(SETS)), SETS)
         axes.set_title(f"decision from {title}", fontsize=10)
         _plain(axes, 20)
-    figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        ncols=4,
+        loc="outside lower center",
+    )
     return figure
 
 
@@ -123,7 +131,13 @@ def outputs(results: Results) -> Figure:
             )
     axes.set_xticks(range(len(SETS)), SETS)
     _plain(axes, 20)
-    figure.legend(frameon=False, fontsize=8, ncols=4, loc="outside lower center")
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        ncols=4,
+        loc="outside lower center",
+    )
     axes.set_title("output trains of the trained network", fontsize=10)
     return figure
 
