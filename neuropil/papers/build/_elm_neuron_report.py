@@ -114,7 +114,7 @@ def imitation(results: Results):
         axes.set(ylabel=f"{arm} (mV)", ylim=(-82, -47))
         chance = axes.twinx()
         chance.fill_between(t, said[:, 0], color=COLOURS[arm], alpha=0.25, lw=0)
-        chance.set(ylim=(0, 2), yticks=[0, 1], ylabel="p(spike)")
+        chance.set(ylim=(0, 0.3), yticks=[0, 0.1], ylabel="p(spike)")
     rows[-1].set_xlabel("ms")
     return figure
 
