@@ -198,9 +198,7 @@ class Batched(System):
         return jax.vmap(one)(state, x, _split(tick.key, self.n))
 
     def unroll(self, state, xs, ticks):
-        return self.part.unroll_batch(
-            state, xs, Tick(ticks.i, ticks.dt, _split(ticks.key, self.n))
-        )
+        return self.part.unroll_batch(state, xs, Tick(ticks.i, ticks.dt, _split(ticks.key, self.n)))
 
     def rest(self):
         return jax.tree.map(

@@ -65,7 +65,9 @@ def test_every_card_is_complete_and_pinned():
         card = datasets.info(name)
         assert all((card.title, card.kind, card.licence, card.citation, card.homepage)), name
         for file in card.files:
-            if file.versions[0].sha256 == "":  # no sum is published: put there by hand, never fetched
+            if (
+                file.versions[0].sha256 == ""
+            ):  # no sum is published: put there by hand, never fetched
                 assert not any(v.url for v in file.versions)
                 assert "no sum is published" in file.versions[0].note
                 continue
