@@ -103,7 +103,7 @@ STUDY = Study(
     scales={
         "smoke": SMALL | dict(seeds=1, data="dead-leaves", directions=4, speeds=(1.0,), crop=12, steps=10,
                               depth=4, side=5, films=32, updates=30, passes=2, batch=64, tests=8, voxels=32,
-                              levels=(1.0, 0.1, 0.05, 0.02)),
+                              levels=(1.0, 0.2, 0.1, 0.05, 0.02)),
         "small": SMALL,
         "paper": SMALL | dict(directions=12, speeds=(0.25, 0.3969, 0.63), steps=60, depth=21, side=17,
                               updates=4000, passes=20, rate=0.0002),
