@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from neuropil.cells import LIF, Triangle, ValueReset
 from neuropil.core import Batched, Chain, System, run, start
+from neuropil.learn import learnable
 from neuropil.papers.build._iemf_data import BINS, Cues, Pairs, cue_samples, standardised
 from neuropil.wiring import Dense
 
@@ -162,9 +163,8 @@ class Fit(eqx.Module):
     def __call__(self, net: Fusion, samples: list[Pairs], rule: Rule, constant, key) -> dict:
         """Accuracies of the best epoch by validation, and xi by epoch."""
         train, valid, test = samples
-        learned, fixed = eqx.partition(net, eqx.is_inexact_array)
-        # cells have fixed constants: only wiring learns
-        learned, fixed = _wires(learned, fixed)
+        # constants of the cells carry units and stay fixed: only wiring learns
+        learned, fixed = eqx.partition(net, learnable(net))
         count = len(train.label) // self.batch
 
         def step(carry, now):
@@ -204,14 +204,6 @@ class Fit(eqx.Module):
             "trained": rule.auxiliary,
             "xi": xi,
         }
-
-
-def _wires(learned, fixed):
-    """Only weights and biases learn."""
-    names = lambda path: jax.tree_util.keystr(path, simple=True, separator=".").split(".")[-1]
-    keep = jax.tree_util.tree_map_with_path(lambda p, _: names(p) in ("weight", "bias"), learned)
-    moving, still = eqx.partition(learned, keep)
-    return moving, eqx.combine(fixed, still)
 
 
 class Strengths(System):
