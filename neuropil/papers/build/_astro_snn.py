@@ -88,15 +88,6 @@ class Embed(eqx.Module):
         return spoken + jnp.where(seen[1] != BLANK, self.second[seen[1]], 0.0)
 
 
-class Norm(eqx.Module):
-    """Layer norm of one vector."""
-
-    norm: LayerNorm
-
-    def __call__(self, x: Array) -> Array:
-        return self.norm(x)
-
-
 class Spike(eqx.Module):
     """Spikes of a vector of currents, or (`graded`) the currents themselves."""
 
@@ -148,9 +139,9 @@ def network(kind: Kind, symbols: int, blocks: int, heads: int, longest: float, k
             kind.spread,
             jnp.full(width, 0.3) if kind.astrocyte else None,
         )
-        mixing = Chain(Norm(LayerNorm(width)), unit, Dense.init_normal(width, width, c))
+        mixing = Chain(LayerNorm(width), unit, Dense.init_normal(width, width, c))
         token = Chain(
-            Norm(LayerNorm(width)),
+            LayerNorm(width),
             Dense.init_normal(width, 2 * width, d),
             Spike(kind.graded),
             Dense.init_normal(2 * width, width, e),
@@ -163,7 +154,7 @@ def network(kind: Kind, symbols: int, blocks: int, heads: int, longest: float, k
     return Chain(
         Embed(table(keys[0], symbols), table(keys[2], CHANNEL)),
         *parts,
-        Norm(LayerNorm(width)),
+        LayerNorm(width),
         Dense.init_normal(width, symbols, keys[1], bias=True),
     )
 

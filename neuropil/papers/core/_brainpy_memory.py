@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from neuropil.cells import LIF, AdaptationCurrent, SubtractReset, Surrogate
-from neuropil.core import Batched, Chain, Network, System, advance, run, start
+from neuropil.core import Batched, Chain, Network, System, To, advance, run, start
 from neuropil.learn import Trainer
 from neuropil.synapses import Exponential
 from neuropil.wiring import Dense, Signed
@@ -29,13 +29,6 @@ class Damped(Surrogate):
 
     def shape(self, u):
         return 0.3 * jnp.maximum(0.0, 1 - jnp.abs(u))
-
-
-class Into(eqx.Module):
-    """What arrives, as the input of the network's one node."""
-
-    def __call__(self, x: Array) -> dict[str, Array]:
-        return {"R": x}
 
 
 class OutOf(eqx.Module):
@@ -68,7 +61,7 @@ def model(key: Array, units: int, slow: Array, tau: Array) -> Chain:
     wires = Signed.dale(Dense(size, jnp.zeros(CELLS)), kinds, loops=False)
     return Chain(
         inputs=Dense.init_normal(units, CELLS, a, gain=0.4**0.5, bias=True),
-        into=Into(),
+        into=To("R"),
         # the leaky sum of everything that arrives; it is not scaled by dt / tau (see DIFFERS)
         net=Network({"R": Chain(sum=Exponential(CELLS, 100.0), cell=cell)}, {"R>R": wires}),
         out_of=OutOf(),
