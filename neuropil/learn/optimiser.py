@@ -14,6 +14,7 @@ import optax
 
 from neuropil.core import System
 from neuropil.core.param import param_fields
+from neuropil.learn.credit import Backpropagation, Credit, Taught
 
 
 def _paths(tree: Any) -> dict[str, Any]:
@@ -84,25 +85,26 @@ class Gradient(System):
     """The fast half: (batch) -> loss, metrics and gradient of a model.
 
     `learned` and `fixed` are the model's two parts (equinox `partition`); `loss(model, batch, key)` gives a
-    number, or a number and a dictionary of metrics. Output: {"loss", "metrics", "grad"}.
+    number, or a number and a dictionary of metrics. `credit` is the learner that finds the gradient, or what
+    stands for it; where it has parameters that learn, `learned` is `Taught(model, credit)`, both parts.
+    Output: {"loss", "metrics", "grad"}, the gradient a tree like `learned`.
     """
 
     learned: Any
     fixed: Any
     loss: Callable = eqx.field(static=True)
+    credit: Credit = Backpropagation()
 
     def init(self, dt, key):
         return ()
 
     def step(self, state, x, tick):
-        def value(learned):
-            out = self.loss(eqx.combine(learned, self.fixed), x, tick.key)
-            value, metrics = out if isinstance(out, tuple) else (out, {})
-            if jnp.shape(value):
-                raise ValueError(f"loss has shape {jnp.shape(value)}, not (); write jnp.mean(...)")
-            return value, metrics
-
-        (loss, metrics), grad = jax.value_and_grad(value, has_aux=True)(self.learned)
+        model, credit = self.learned, self.credit
+        both = isinstance(model, Taught)
+        if both:
+            model, credit = model.model, eqx.combine(model.credit, credit)
+        loss, metrics, grad, own = credit.gradient(self.loss, model, self.fixed, x, tick.key)
+        grad = Taught(grad, own) if both else grad
         return state, {"loss": loss, "metrics": metrics, "grad": grad}
 
 
@@ -156,3 +158,21 @@ class Optimiser(System):
             "at": jnp.where(failed, tick.i, state["at"]),
         }
         return after, keep(moved, theta)
+
+
+def climbs(tx: optax.GradientTransformation, like: Any) -> bool:
+    """Whether the first step of an optimiser goes up the gradient, as with a negative learning rate.
+
+    It is tried on one number in place of every array of `like`; an optimiser that cannot be tried so is let pass.
+
+    >>> climbs(optax.sgd(-0.1), jnp.ones(3)), climbs(optax.adam(0.1), jnp.ones(3))
+    (True, False)
+    """
+    zeros = jax.tree.map(lambda _: jnp.zeros(()), like)
+    ones = jax.tree.map(jnp.ones_like, zeros)
+    try:
+        tx = optax.with_extra_args_support(tx)
+        updates, _ = tx.update(ones, tx.init(zeros), zeros, value=jnp.zeros(()))
+        return any(float(u) > 0 for u in jax.tree.leaves(updates))
+    except Exception:  # wants matrices, or is traced: nothing can be said
+        return False

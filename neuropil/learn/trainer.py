@@ -12,7 +12,9 @@ import optax
 from jax import Array
 
 from neuropil.core import Carry, Managed, System
-from neuropil.learn.optimiser import Gradient, Optimiser, learnable
+from neuropil.learn.credit import Backpropagation, Credit, Taught
+from neuropil.learn.layers import Unsuited
+from neuropil.learn.optimiser import Gradient, Optimiser, climbs, learnable
 
 
 class Trainer(System):
@@ -33,6 +35,9 @@ class Trainer(System):
     - `learn`: patterns of parameter paths, such as ("*.weight", "*.tau"). None: every floating-point array
       but those with a physical unit (see `learnable`).
     - `patience`: validations without a better score before training stops; None: never.
+    - `credit`: the learner that finds the direction in place of backpropagation (see `learn.credit`); it refuses
+      a model or a loss that does not offer what it needs. Parameters of its own are learned by `tx` too: give
+      them rates of their own by `optax.multi_transform(..., Taught("model", "credit"))`.
     - `watch`: what is compared at a validation, "loss" or the name of a metric; `better` its direction.
 
     Input of a tick: a batch, any tree. Output: {"loss", metrics ..., "grad_norm"}.
@@ -59,7 +64,8 @@ class Trainer(System):
     >>> step(carries)[1]["loss"].shape
     (3,)
 
-    Raises ValueError where nothing learns, for a pattern that fits no array, and for bad settings.
+    Raises ValueError where nothing learns, for a pattern that fits no array, for a learner that cannot train this
+    model (`Unsuited`), for a negative learning rate, and for bad settings.
     """
 
     inner: Managed
@@ -77,6 +83,7 @@ class Trainer(System):
         patience: int | None = None,
         watch: str = "loss",
         better: Literal["lower", "higher"] = "lower",
+        credit: Credit = Backpropagation(),
     ):
         if not hasattr(tx, "update") or not hasattr(tx, "init"):
             raise TypeError("Trainer: tx is not an optax transformation; write optax.adam(1e-3)")
@@ -84,8 +91,18 @@ class Trainer(System):
             raise ValueError(f"Trainer: patience = {patience} but it must be at least 1 validation")
         if better not in ("lower", "higher"):
             raise ValueError(f"Trainer: better={better!r}; write 'lower' or 'higher'")
+        if reason := credit.refuses(model, loss):
+            raise Unsuited(f"Trainer: {type(credit).__name__} {reason}")
         learned, fixed = eqx.partition(model, learnable(model, learn))
-        self.inner = Managed(Gradient(learned, fixed, loss), Optimiser(learned, tx), owns="learned")
+        own, credit = eqx.partition(credit, credit.teaches())
+        if jax.tree.leaves(own):
+            learned = Taught(learned, own)
+        if climbs(tx, learned):
+            raise ValueError(
+                "Trainer: the first step of tx goes up the gradient; a learning rate must not be negative"
+            )
+        fast = Gradient(learned, fixed, loss, credit)
+        self.inner = Managed(fast, Optimiser(learned, tx), owns="learned")
         self.patience, self.watch, self.better = patience, watch, better
 
     def init(self, dt, key):
@@ -132,7 +149,14 @@ class Trainer(System):
                 "Trainer.model: no best parameters are kept; give Trainer(patience=...)"
             )
         theta = carry.state["best"] if best else carry.state["inner"].theta
+        theta = theta.model if isinstance(theta, Taught) else theta
         return eqx.combine(theta, self.inner.fast.fixed)
+
+    def credit(self, carry: Carry) -> Credit:
+        """The learner, with the parameters of its own that it has now."""
+        theta = carry.state["inner"].theta
+        rest = self.inner.fast.credit
+        return eqx.combine(theta.credit, rest) if isinstance(theta, Taught) else rest
 
     def learned(self) -> list[str]:
         """Paths of the arrays that learn."""
