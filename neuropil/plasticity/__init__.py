@@ -1,5 +1,6 @@
 """Plasticity rules: slow systems that own a parameter of a faster one."""
 
+from neuropil.plasticity.leastsquares import RecursiveLeastSquares, force
 from neuropil.plasticity.stdp import HardBounds, NoBounds, PairSTDP, SoftBounds, pair_window
 from neuropil.plasticity.subspace import (
     OjaSubspace,
@@ -17,8 +18,10 @@ __all__ = [
     "NoBounds",
     "OjaSubspace",
     "PairSTDP",
+    "RecursiveLeastSquares",
     "SoftBounds",
     "Tempotron",
+    "force",
     "lateral",
     "orthogonal_part",
     "orthonormal_rows",

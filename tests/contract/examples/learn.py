@@ -68,7 +68,22 @@ def _trials():
     return {"psp": abs(normal(4, 3)()), "target": spikes(2)()}
 
 
+def _least_squares(key):
+    net = core.Chain(pick=lambda x: x["r"], wire=dense(3, 2, key))
+    rule = plasticity.RecursiveLeastSquares(3, ridge=0.5, forget=0.9)
+    reads = {"pre": "input.r", "target": "input.y", "gate": "input.gate"}
+    return core.Managed(net, rule, "parts.wire.weight", reads)
+
+
+def _samples():
+    """Features, targets and weights of samples."""
+    return {"r": normal(3)(), "y": normal(2)(), "gate": spikes(1)()[:, 0]}
+
+
 EXAMPLES = {
+    "recursive least squares": Example(
+        _least_squares, _samples, (plasticity.RecursiveLeastSquares,)
+    ),
     "pair stdp": Example(_stdp(), spikes(3), (plasticity.PairSTDP,)),
     "pair stdp, sparse": Example(_stdp(events=2), spikes(3), (plasticity.PairSTDP,)),
     "pair stdp by events": Example(
