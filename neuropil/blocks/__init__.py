@@ -1,6 +1,7 @@
 """Deep-learning parts used across papers: attention, state-space layers, norms, embeddings."""
 
-from neuropil.blocks.attention import Attention, attention, attention_weights, causal
+from neuropil.blocks.attention import Attention, attention, attention_weights, causal, rotary
+from neuropil.blocks.fastweights import FastWeights, unit_silu
 from neuropil.blocks.gated import QLSTM, RGLRU, Gated
 from neuropil.blocks.inhibition import EICircuit, nonzero_floor, scaled_gradient
 from neuropil.blocks.linear import (
@@ -25,6 +26,7 @@ __all__ = [
     "Attention",
     "DiagonalSSM",
     "EICircuit",
+    "FastWeights",
     "Gated",
     "KernelSum",
     "LayerNorm",
@@ -42,8 +44,10 @@ __all__ = [
     "identity",
     "linear_scan",
     "nonzero_floor",
+    "rotary",
     "scaled_gradient",
     "separable",
     "sinusoids",
     "taylor",
+    "unit_silu",
 ]

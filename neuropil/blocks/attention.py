@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from neuropil.core import System, Tick
+from neuropil.core import System, Tick, param
 from neuropil.wiring import Dense
 
 
@@ -79,6 +79,34 @@ def causal(queries: int, keys: int, window: int | None = None) -> Bool[Array, "q
     return seen if window is None else seen & (ahead > -window)
 
 
+def rotary(
+    x: Float[Array, "*batch time width"],
+    position: Int[Array, " time"],
+    base: float = 1e4,
+) -> Float[Array, "*batch time width"]:
+    r"""Each pair (2i, 2i + 1) of entries turned by the angle position base^(-2i / width).
+
+    Applied to queries and keys, their products depend on the distance between two tokens alone:
+    $(R_a q) \cdot (R_b k) = q \cdot R_{b - a} k$.
+
+    Source: Su et al. (2021), arXiv 2104.09864.
+
+    >>> [round(float(a), 3) for a in rotary(jnp.array([[1.0, 0.0]]), jnp.array([2]))[0]]
+    [-0.416, 0.909]
+
+    Raises ValueError for an odd width.
+    """
+    width = x.shape[-1]
+    if width % 2:
+        raise ValueError(f"rotary: width = {width}, but entries turn in pairs; make it even")
+    rate = base ** (-jnp.arange(0, width, 2, dtype=x.dtype) / width)
+    angle = position.astype(x.dtype)[:, None] * rate[None]
+    lead = (1,) * (x.ndim - 2)
+    cos, sin = (f(angle).reshape(*lead, *angle.shape) for f in (jnp.cos, jnp.sin))
+    even, odd = x[..., ::2], x[..., 1::2]
+    return jnp.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1).reshape(x.shape)
+
+
 def split_heads(x: Float[Array, "time width"], heads: int) -> Float[Array, "head time part"]:
     """(time, heads * part) -> (head, time, part)."""
     return jnp.moveaxis(x.reshape(x.shape[0], heads, -1), 1, 0)
@@ -107,7 +135,9 @@ class Attention(System):
     smaller one it is sliding-window attention (older tokens are forgotten, never an error).
 
     `unroll` does all tokens at once (the parallel form), also from a state in mid-run; `parallel` is
-    the same from rest and saves the look into the empty ring.
+    the same from rest and saves the look into the empty ring. `prefix` (token, width), where there is
+    one, are learned tokens before the first that every token sees and no ring forgets (persistent
+    memory: Sukhbaatar et al. 2019, arXiv 1907.01470).
 
     >>> import jax.random as jr
     >>> from neuropil.core import run, start
@@ -124,6 +154,7 @@ class Attention(System):
     out: Dense
     heads: int = eqx.field(static=True, default=1)
     capacity: int = eqx.field(static=True, default=512)
+    prefix: Array | None = param(None, axes=("token", "width"))
 
     def __check_init__(self):
         keys, values = self.key.weight.shape[0], self.value.weight.shape[0]
@@ -141,12 +172,16 @@ class Attention(System):
         capacity: int = 512,
         scale: float | int | None = None,
         bias: bool = True,
+        prefix: int = 0,
     ) -> Attention:
         """Weights normal with deviation `scale` (1 / sqrt(width) by default), biases zero.
 
-        `keys` is the width of all queries together (`width` by default), shared by the heads.
+        `keys` is the width of all queries together (`width` by default), shared by the heads; `prefix` the
+        number of learned tokens in front, normal with deviation 1.
         """
-        return Attention(*projections(width, keys or width, key, scale, bias), heads, capacity)
+        first = jr.normal(jr.fold_in(key, 4), (prefix, width)) if prefix else None
+        maps = projections(width, keys or width, key, scale, bias)
+        return Attention(*maps, heads, capacity, first)
 
     def init(self, dt, key):
         keys, values = (d.weight.shape[0] // self.heads for d in (self.key, self.value))
@@ -162,6 +197,15 @@ class Attention(System):
         parts = (self.query, self.key, self.value)
         return tuple(split_heads(jax.vmap(part.forward)(xs), self.heads) for part in parts)
 
+    def _look(self, q, k, v, mask):
+        """Attention to the keys the mask shows, and to the prefix."""
+        if self.prefix is not None:
+            _, first, said = self.project(self.prefix)
+            k, v = jnp.concatenate([first, k], axis=1), jnp.concatenate([said, v], axis=1)
+            seen = jnp.ones((mask.shape[0], len(self.prefix)), bool)
+            mask = jnp.concatenate([seen, mask], axis=1)
+        return attention(q, k, v, mask[None])
+
     def step(self, state: dict[str, Array], x: Float[Array, " width"], tick: Tick):
         q, k, v = self.project(x[None])
         slot = state["count"] % self.capacity
@@ -169,7 +213,7 @@ class Attention(System):
         values = state["values"].at[:, slot].set(v[:, 0])
         count = state["count"] + 1
         filled = jnp.arange(self.capacity) < count
-        y = attention(q, keys, values, filled[None, None])
+        y = self._look(q, keys, values, filled[None])
         return {"keys": keys, "values": values, "count": count}, self.out.forward(join_heads(y)[0])
 
     def unroll(self, state: dict[str, Array], xs: Float[Array, "time width"], ticks: Tick):
@@ -179,7 +223,7 @@ class Attention(System):
         values = jnp.concatenate([state["values"], v], axis=1)
         past = _ring_mask(state["count"], n, self.capacity)
         mask = jnp.concatenate([past, causal(n, n, self.capacity)], axis=1)
-        y = attention(q, keys, values, mask[None])
+        y = self._look(q, keys, values, mask)
         kept = jnp.arange(max(0, n - self.capacity), n)  # what a later token can still see
         slots = (state["count"] + kept) % self.capacity
         state = {
@@ -192,7 +236,7 @@ class Attention(System):
     def parallel(self, xs: Float[Array, "time width"]) -> Float[Array, "time width"]:
         """All outputs from rest, without a state: what `unroll` gives from `init`."""
         q, k, v = self.project(xs)
-        y = attention(q, k, v, causal(len(xs), len(xs), self.capacity)[None])
+        y = self._look(q, k, v, causal(len(xs), len(xs), self.capacity))
         return jax.vmap(self.out.forward)(join_heads(y))
 
     def rest(self):

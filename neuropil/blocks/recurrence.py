@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Inexact
 
 
@@ -139,6 +140,9 @@ def separable(
     log_decay: Inexact[Array, "head time"] | None,
     start: Inexact[Array, "head state value"],
     chunk: int = 128,
+    *,
+    write: Inexact[Array, "head time"] | None = None,
+    strict: bool = False,
 ) -> tuple[Array, Array]:
     r"""Sums over the past with a separable kernel and one decay a token, as matrix products.
 
@@ -147,25 +151,41 @@ def separable(
     Within a chunk of tokens this is masked attention, from chunk to chunk the state S is handed on,
     so time and memory grow with the length, not with its square.
 
+    - `write` $\beta$: what is written is the error of what the key reads, $k_i u_i^\top$ with
+      $u_i = \beta_i (v_i - e^{g_i} S_{i-1}^\top k_i)$ in place of $v_i$ (the delta rule). Within a chunk the u
+      follow from one another: a triangular system, solved at once.
+    - `strict`: a token reads what was there before it, $y_i = e^{g_i} S_{i-1}^\top q_i$.
+
     Returns (S after the last token, y (head, time, value)).
+
+    Sources: Katharopoulos et al. (2020), arXiv 2006.16236; delta rule in chunks: Yang et al. (2024), arXiv
+    2406.06484 and, with decay, 2412.06464.
     """
     n = q.shape[1]
     if log_decay is None:
         log_decay = jnp.zeros(q.shape[:2], q.dtype)
+    if write is None:
+        write = jnp.zeros((q.shape[0], n, 0), q.dtype)  # nothing to hand to the chunks
 
     def stretch(state, now):
-        q, k, v, g = now
-        total = jnp.cumsum(g, axis=1)
+        q, k, v, g, beta = now
+        total, length = jnp.cumsum(g, axis=1), q.shape[1]
         ahead = total[:, :, None] - total[:, None, :]
-        seen = jnp.tril(jnp.ones((q.shape[1], q.shape[1]), bool))
-        kernel = jnp.exp(jnp.where(seen[None], ahead, -jnp.inf)) * (q @ jnp.swapaxes(k, 1, 2))
-        y = kernel @ v + jnp.exp(total)[..., None] * (q @ state)
+        fade = lambda diagonal: jnp.exp(
+            jnp.where(jnp.tril(jnp.ones((length, length), bool), diagonal)[None], ahead, -jnp.inf)
+        )
+        since = jnp.exp(total)[..., None]
+        if beta.ndim == 2:
+            between = beta[..., None] * fade(-1) * (k @ jnp.swapaxes(k, 1, 2))
+            errors = beta[..., None] * (v - since * (k @ state))
+            v = solve_triangular(between, errors, lower=True, unit_diagonal=True)
+        y = (fade(-1 if strict else 0) * (q @ jnp.swapaxes(k, 1, 2))) @ v + since * (q @ state)
         left = jnp.exp(total[:, -1:] - total)[..., None] * k
         state = jnp.exp(total[:, -1])[:, None, None] * state + jnp.swapaxes(left, 1, 2) @ v
         return state, y
 
     whole, rest = divmod(n, chunk)
-    parts, cut = (q, k, v, log_decay), whole * chunk
+    parts, cut = (q, k, v, log_decay, write), whole * chunk
     ys = []
     if whole > 1:
 

@@ -15,6 +15,16 @@ EXAMPLES = {
         normal(4),
         (blocks.Attention,),
     ),
+    "attention with a prefix": Example(
+        lambda k: blocks.Attention.init_normal(4, key=k, heads=2, capacity=4, prefix=2),
+        normal(4),
+        (blocks.Attention,),
+    ),
+    "fast weights": Example(
+        lambda k: blocks.FastWeights.init_normal(4, heads=2, key=k, chunk=4),
+        normal(4),
+        (blocks.FastWeights,),
+    ),
     "linear attention": Example(
         lambda k: blocks.LinearAttention.init_normal(4, key=k, heads=2),
         normal(4),
