@@ -13,25 +13,26 @@ import _stdp_task as t
 
 
 def main() -> None:
-    """Build once, run several times, print one line of JSON. The weights are not scaled between samples."""
+    """Build once, run several times, print one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     c.pin()
     import brian2 as b
-    from brian2 import Hz, ms, mV
+    from brian2 import ms, mV
 
     begin = time.perf_counter()
     b.set_device("cpp_standalone", build_on_run=False)
     b.defaultclock.dt = 1 * ms
     b.seed(0)
-    drive = b.TimedArray(t.rates(options.samples) * Hz, dt=t.TICKS * ms)
-    enter = b.PoissonGroup(t.INPUTS, rates="drive(t, i)", namespace={"drive": drive})
+    tick, index = t.spikes(options.samples).reshape(-1, t.INPUTS).nonzero()
+    enter = b.SpikeGeneratorGroup(t.INPUTS, index, tick * ms)
     excite = b.NeuronGroup(
         t.CELLS,
         """dv/dt = (-65*mV - v)/(100*ms) : volt (unless refractory)
-        dtheta/dt = -theta/(1e7*ms) : volt""",
+        dtheta/dt = -theta/(1e7*ms) : volt
+        total : 1""",
         threshold="v > -52*mV + theta",
         reset="v = -60*mV; theta += 0.05*mV",
         refractory=5 * ms,
@@ -57,6 +58,11 @@ def main() -> None:
     )
     plastic.connect()
     plastic.w = t.weights().T.ravel()
+    # between two samples: the sum of each cell's weights, then its scaling, then the sum is cleared
+    between = {"dt": t.TICKS * ms, "when": "start"}
+    plastic.run_regularly("total_post += w", order=0, **between)
+    plastic.run_regularly(f"w = w * {t.TOTAL} / total_post", order=1, **between)
+    excite.run_regularly("total = 0", order=2, **between)
     up = b.Synapses(excite, inhibit, on_pre="v_post += 22.5*mV")
     up.connect(j="i")
     down = b.Synapses(inhibit, excite, on_pre="v_post -= 120*mV")

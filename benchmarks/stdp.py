@@ -5,7 +5,7 @@
 The task is in `_stdp_task.py`. Brian2 (C++ standalone) lives in an environment of its own, named by
 `--brian-python` or NEUROPIL_BRIAN_PYTHON: `pip install brian2 "numpy<2.4" cython`; where it is not there it is
 left out, with the reason. Measured: a tick on the wall and in processor time, the first call with compilation
-apart, spikes a sample, which must agree (Brian2 draws its own input, and scales no weights between samples).
+apart, spikes a sample, which must agree (Brian2 gets the same input spikes).
 
 "by events": `Dense(events=True)` and `PairSTDP(events=True)`, the weight written where it is. "whole matrix":
 both go over all weights at every tick.

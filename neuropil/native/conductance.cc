@@ -17,7 +17,7 @@ namespace ffi = xla::ffi;
 namespace {
 
 constexpr int64_t kBlock = 256;     // cells at a time: all that is read and made of them stays in the L1 cache
-constexpr int64_t kPiece = 32768;  // cells for which waking a second thread pays
+constexpr int64_t kPiece = 16384;  // cells for which waking a second thread pays
 
 // e^x to 2 units in the last place (Cephes' polynomial), in a form that compilers vectorise.
 inline float Exp(float x) {
@@ -61,6 +61,8 @@ class Source {
     if (one_) std::fill(same_, same_ + kBlock, *data_);
   }
   const float* at(int64_t first) const { return one_ ? same_ : data_ + first; }
+  bool one() const { return one_; }
+  float value() const { return *data_; }
 
  private:
   const float* data_;
@@ -84,6 +86,20 @@ struct Cells {
   int32_t* left_after;
 };
 
+// What a cell's potential, spike and waiting time become.
+template <bool refractory>
+inline void Move(float total, float driven, float v, int32_t waits, float rate, float threshold, float keep,
+                 float jump, int32_t ticks, float* v_after, float* spike, int32_t* left_after) {
+  const float end = driven / total, now = end + (v - end) * Exp(-rate * total);
+  const int32_t held = refractory ? -static_cast<int32_t>(waits > 0) : 0;
+  const float reached = Select(held, v, now);
+  const int32_t fires = -static_cast<int32_t>(reached > threshold) & ~held;
+  *v_after = Select(fires, keep * reached + jump, reached);
+  *spike = Select(fires, 1.0f, 0.0f);
+  if (refractory) *left_after = (ticks & fires) | (std::max(waits - 1, 0) & ~fires);
+}
+
+// Cells with parameters of their own, or many receptors.
 template <bool refractory>
 void Block(const Cells& cells, int64_t first, int64_t n) {
   float open[kBlock] = {}, driven[kBlock];
@@ -107,25 +123,56 @@ void Block(const Cells& cells, int64_t first, int64_t n) {
   float *spike = cells.spike + first, *v_after = cells.v_after + first;
   const int32_t* left = refractory ? cells.left + first : nullptr;
   int32_t* left_after = refractory ? cells.left_after + first : nullptr;
-  float now[kBlock];
-  for (int64_t i = 0; i < n; ++i) {
-    const float total = 1.0f + resistance[i] * open[i];
-    const float end = (rest[i] + resistance[i] * driven[i]) / total;
-    now[i] = end + (v[i] - end) * Exp(-rate[i] * total);
-  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i)
+    Move<refractory>(1.0f + resistance[i] * open[i], rest[i] + resistance[i] * driven[i], v[i],
+                     refractory ? left[i] : 0, rate[i], threshold[i], cells.keep, jump[i],
+                     static_cast<int32_t>(ticks[i]), v_after + i, spike + i, left_after + i);
+}
+
+// One or two receptors, and the same parameters for all: these stay in registers, and what is read and
+// written once is all that passes through the cache.
+template <bool refractory, int gates>
+void Alike(const Cells& cells, int64_t first, int64_t n) {
+  const Gate &a = cells.gates[0], &b = cells.gates[gates - 1];
+  const float *a_state = a.state + first, *a_arriving = a.arriving.at(first);
+  const float *b_state = b.state + first, *b_arriving = b.arriving.at(first);
+  float *a_after = a.after + first, *b_after = b.after + first;
+  const float a_decay = a.decay.value(), a_reversal = a.reversal.value();
+  const float b_decay = b.decay.value(), b_reversal = b.reversal.value();
+  const float *current = cells.current.at(first), *v = cells.v + first;
+  const float rate = cells.rate.value(), threshold = cells.threshold.value(), rest = cells.rest.value();
+  const float resistance = cells.resistance.value(), jump = cells.jump.value(), keep = cells.keep;
+  const int32_t ticks = static_cast<int32_t>(cells.ticks.value());
+  float *spike = cells.spike + first, *v_after = cells.v_after + first;
+  const int32_t* left = refractory ? cells.left + first : nullptr;
+  int32_t* left_after = refractory ? cells.left_after + first : nullptr;
 #pragma GCC ivdep
   for (int64_t i = 0; i < n; ++i) {
-    const int32_t waits = refractory ? left[i] : 0;
-    const int32_t held = -static_cast<int32_t>(waits > 0);
-    const float reached = Select(held, v[i], now[i]);
-    const int32_t fires = -static_cast<int32_t>(reached > threshold[i]) & ~held;
-    v_after[i] = Select(fires, cells.keep * reached + jump[i], reached);
-    spike[i] = Select(fires, 1.0f, 0.0f);
-    if (refractory) {
-      const int32_t fewer = std::max(waits - 1, 0), all = static_cast<int32_t>(ticks[i]);
-      left_after[i] = (all & fires) | (fewer & ~fires);
+    const float g = a_state[i] + a_arriving[i];
+    float open = g, driven = current[i] + g * a_reversal;
+    a_after[i] = g * a_decay;
+    if (gates == 2) {
+      const float h = b_state[i] + b_arriving[i];
+      open += h;
+      driven += h * b_reversal;
+      b_after[i] = h * b_decay;
     }
+    Move<refractory>(1.0f + resistance * open, rest + resistance * driven, v[i], refractory ? left[i] : 0,
+                     rate, threshold, keep, jump, ticks, v_after + i, spike + i, left_after + i);
   }
+}
+
+using Step = void (*)(const Cells&, int64_t, int64_t);
+
+template <bool refractory>
+Step Chosen(const Cells& c) {
+  bool alike = c.rate.one() && c.threshold.one() && c.rest.one() && c.resistance.one() && c.jump.one() &&
+               c.ticks.one();
+  for (const Gate& gate : c.gates) alike = alike && gate.decay.one() && gate.reversal.one();
+  if (alike && c.gates.size() == 1) return Alike<refractory, 1>;
+  if (alike && c.gates.size() == 2) return Alike<refractory, 2>;
+  return Block<refractory>;
 }
 
 // Operands: v, current, rate, threshold, rest, resistance, jump, ticks, [left], then for each receptor
@@ -149,7 +196,7 @@ ffi::Error Tick(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRet
                     Source(in(6)), Source(in(7)), keep, std::move(gates),
                     static_cast<float*>(out(0)), static_cast<float*>(out(1)),
                     refractory ? static_cast<int32_t*>(out(2)) : nullptr};
-  const auto step = refractory ? Block<true> : Block<false>;
+  const Step step = refractory ? Chosen<true>(cells) : Chosen<false>(cells);
   const int64_t n = in(0).element_count();
   const int64_t pieces = std::max<int64_t>(1, n / kPiece);
   neuropil::shared_loop(pool, static_cast<int>(pieces), [&](int piece, int) {

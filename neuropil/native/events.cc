@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "xla/ffi/api/ffi.h"
+#include "threads.h"
 
 namespace ffi = xla::ffi;
 
@@ -63,27 +63,37 @@ void Prefetch(const Rows& rows, const Indices& active, int64_t k) {
     __builtin_prefetch(rows.target + z);
 }
 
-// y_i = sum of weight * x_j over the entries (j, i)
+// y_i = sum of weight * x_j over the entries (j, i) with i in first .. last - 1. Each of several threads takes
+// cells of its own, so that nothing is added up in an order that depends on them. All of a row is read; where
+// targets rise along it, which of them belong here is foreseen by the processor.
 template <typename T>
-void Forward(const Rows& rows, const T* x, const T* weight, bool shared, T* y, int64_t post) {
-  std::memset(y, 0, post * sizeof(T));
-  const Indices active = Active(x, rows.pre);
+void Forward(const Rows& rows, const Indices& active, const T* x, const T* weight, bool shared, T* y,
+             int64_t first, int64_t last) {
+  std::memset(y + first, 0, (last - first) * sizeof(T));
+  const uint32_t low = static_cast<uint32_t>(first), wide = static_cast<uint32_t>(last - first);
   for (int64_t k = 0; k < active.count; ++k) {
     Prefetch(rows, active, k);
     const int32_t j = active.at[k], end = rows.start[j + 1];
     if (shared) {
       const T jump = weight[0] * x[j];
-      for (int32_t z = rows.start[j]; z < end; ++z) y[rows.target[z]] += jump;
+      for (int32_t z = rows.start[j]; z < end; ++z) {
+        const uint32_t i = static_cast<uint32_t>(rows.target[z]);
+        if (i - low < wide) y[i] += jump;
+      }
     } else {
-      for (int32_t z = rows.start[j]; z < end; ++z) y[rows.target[z]] += weight[z] * x[j];
+      for (int32_t z = rows.start[j]; z < end; ++z) {
+        const uint32_t i = static_cast<uint32_t>(rows.target[z]);
+        if (i - low < wide) y[i] += weight[z] * x[j];
+      }
     }
   }
 }
 
 // x_j = sum of weight * y_i over the entries (j, i)
 template <typename T>
-void Transpose(const Rows& rows, const T* y, const T* weight, bool shared, T* x) {
-  for (int64_t j = 0; j < rows.pre; ++j) {
+void Transpose(const Rows& rows, const T* y, const T* weight, bool shared, T* x, int64_t first,
+               int64_t last) {
+  for (int64_t j = first; j < last; ++j) {
     T sum = 0;
     if (shared) {
       for (int32_t z = rows.start[j]; z < rows.start[j + 1]; ++z) sum += y[rows.target[z]];
@@ -133,32 +143,51 @@ Operand<T> Of(B& buffer, bool batched, int64_t batch) {
 
 enum Mode { kForward, kTranspose, kOuter };
 
+// Cells, or entries, for which waking a second thread pays.
+constexpr int64_t kPiece = 16384;
+
 template <typename T>
-void Run(int mode, bool shared, int batched, int64_t batch, ffi::AnyBuffer& a, ffi::AnyBuffer& b,
-         ffi::AnyBuffer& target, ffi::AnyBuffer& start, ffi::AnyBuffer& out) {
+void Run(ffi::ThreadPool& pool, int mode, bool shared, int batched, int64_t batch, ffi::AnyBuffer& a,
+         ffi::AnyBuffer& b, ffi::AnyBuffer& target, ffi::AnyBuffer& start, ffi::AnyBuffer& out) {
   const auto left = Of<T>(a, batched & 1, batch), right = Of<T>(b, batched & 2, batch);
   const auto ends = Of<int32_t>(target, batched & 4, batch);
   const auto from = Of<int32_t>(start, batched & 8, batch);
   const auto result = Of<T>(out, batched, batch);
-  for (int64_t k = 0; k < batch; ++k) {
-    const Rows rows{ends.at(k), from.at(k), from.size - 1};
-    if (mode == kForward)
-      Forward<T>(rows, left.at(k), right.at(k), shared, result.at(k), result.size);
-    else if (mode == kTranspose)
-      Transpose<T>(rows, left.at(k), right.at(k), shared, result.at(k));
-    else
-      Outer<T>(rows, left.at(k), right.at(k), shared, result.at(k), ends.size);
+  const auto rows = [&](int64_t k) { return Rows{ends.at(k), from.at(k), from.size - 1}; };
+  // few large samples are cut into pieces of their cells, many small ones are handed out whole
+  const int64_t work = mode == kTranspose ? ends.size : result.size;
+  const int64_t most = std::min<int64_t>(pool.num_threads(), work / kPiece);
+  const int64_t cuts = batch > 1 || mode == kOuter ? 1 : std::max<int64_t>(1, most);
+  const bool alone = batch == 1 || batch * work < 2 * kPiece;
+  const auto part = [&](int64_t k, int64_t cut, const Indices* active) {
+    const int64_t first = result.size * cut / cuts, last = result.size * (cut + 1) / cuts;
+    if (mode == kForward) {
+      const Indices own = active ? *active : Active(left.at(k), from.size - 1);
+      Forward<T>(rows(k), own, left.at(k), right.at(k), shared, result.at(k), first, last);
+    } else if (mode == kTranspose) {
+      Transpose<T>(rows(k), left.at(k), right.at(k), shared, result.at(k), first, last);
+    } else {
+      Outer<T>(rows(k), left.at(k), right.at(k), shared, result.at(k), ends.size);
+    }
+  };
+  if (alone) {
+    for (int64_t k = 0; k < batch; ++k) {
+      const Indices active = mode == kForward ? Active(left.at(k), from.size - 1) : Indices{};
+      neuropil::shared_loop(pool, static_cast<int>(cuts), [&](int cut, int) { part(k, cut, &active); });
+    }
+  } else {
+    neuropil::shared_loop(pool, static_cast<int>(batch), [&](int k, int) { part(k, 0, nullptr); });
   }
 }
 
-ffi::Error Product(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer target, ffi::AnyBuffer start,
-                   ffi::Result<ffi::AnyBuffer> out, int32_t mode, int32_t shared, int32_t batched,
-                   int32_t batch) {
+ffi::Error Product(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer target,
+                   ffi::AnyBuffer start, ffi::Result<ffi::AnyBuffer> out, int32_t mode, int32_t shared,
+                   int32_t batched, int32_t batch) {
   if (batch == 0) return ffi::Error::Success();
   if (a.element_type() == ffi::F32)
-    Run<float>(mode, shared, batched, batch, a, b, target, start, *out);
+    Run<float>(pool, mode, shared, batched, batch, a, b, target, start, *out);
   else if (a.element_type() == ffi::F64)
-    Run<double>(mode, shared, batched, batch, a, b, target, start, *out);
+    Run<double>(pool, mode, shared, batched, batch, a, b, target, start, *out);
   else
     return ffi::Error::InvalidArgument("events.product takes float32 or float64");
   return ffi::Error::Success();
@@ -168,6 +197,7 @@ ffi::Error Product(ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::AnyBuffer target, ff
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(product, Product,
                               ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<ffi::AnyBuffer>()

@@ -93,6 +93,27 @@ def test_any_number_of_cells_may_fire_at_once(active):
     np.testing.assert_array_equal(one.forward(jnp.asarray(x != 0)), 0.5 * counts)  # booleans too
 
 
+@pytest.mark.parametrize("rows", ["sorted", "in any order"])
+def test_large_populations_shared_between_threads_lose_nothing(rows):
+    """Several threads share the postsynaptic cells: each entry is added once, whatever the order of a row."""
+    draw = np.random.default_rng(3)
+    pre, post, k = 300, 50_000, 200
+    target = draw.integers(0, post, (pre, k))
+    if rows == "sorted":
+        target.sort(1)
+    weight, x = draw.integers(1, 9, (pre, k)), draw.integers(0, 2, (3, pre))
+    wires = Sparse(target, weight.astype(float), post)
+    right = np.zeros((3, post))
+    for sample, row in enumerate(right):
+        np.add.at(row, target.ravel(), (weight * x[sample][:, None]).ravel())
+    found = [wires.forward(jnp.asarray(a, jnp.float32)) for a in x]
+    np.testing.assert_array_equal(found, right)  # whole numbers: exact
+    batch = jax.vmap(wires.forward)(jnp.asarray(x, jnp.float32))
+    np.testing.assert_array_equal(batch, right)
+    back = wires.transpose(jnp.asarray(right[0], jnp.float32))
+    np.testing.assert_array_equal(back, (weight * right[0][target]).sum(1))
+
+
 def test_what_is_not_finite_arrives():
     wires = Sparse([0, 1], 1.0, 2, indptr=[0, 1, 2])
     have = wires.forward(jnp.array([jnp.nan, -jnp.inf]))
