@@ -25,7 +25,8 @@ from neuropil.learn.credit import (
     cross_entropy,
     squared_error,
 )
-from neuropil.learn.layers import Layer, Unsuited, activities, layers, mirror, unit_rms
+from neuropil.learn.feedback import DirectFeedbackAlignment, FeedbackAlignment
+from neuropil.learn.layers import Layer, Unsuited, activities, flatten, layers, mirror, unit_rms
 from neuropil.learn.learners import (
     AsSystem,
     Beside,
@@ -39,24 +40,47 @@ from neuropil.learn.learners import (
     as_managed,
     series,
 )
+from neuropil.learn.local import (
+    CosinePrototypes,
+    CounterCurrent,
+    ForwardForward,
+    Paired,
+    Prototypes,
+)
 from neuropil.learn.loop import Fit, NonFiniteError, check_data, evaluate, minibatches, train
 from neuropil.learn.optimiser import Gradient, Optimiser, learnable
+from neuropil.learn.perturbation import (
+    NodePerturbation,
+    Perturbation,
+    centred_ranks,
+    evolution_strategies,
+    spsa,
+    weight_perturbation,
+)
 from neuropil.learn.projection import Projected, guarded_linear, project_update
 from neuropil.learn.rate_gradient import RateLIF, rate_weights, weighted_rate
+from neuropil.learn.registry import LEARNERS, learner, refusal
 from neuropil.learn.signs import keep_signs, scale_gradients
+from neuropil.learn.targets import TargetPropagation
 from neuropil.learn.trainer import Trainer
 from neuropil.learn.wiring_diagram import Diagram, LinearSystem, Wired, beside, box
 
 __all__ = [
+    "LEARNERS",
     "ATan",
     "AsSystem",
     "Backpropagation",
     "Beside",
     "Boxcar",
+    "CosinePrototypes",
+    "CounterCurrent",
     "Credit",
     "Descender",
     "Diagram",
+    "DirectFeedbackAlignment",
+    "FeedbackAlignment",
     "Fit",
+    "ForwardForward",
     "Gaussian",
     "Gradient",
     "Identity",
@@ -65,10 +89,14 @@ __all__ = [
     "Learner",
     "LinearSystem",
     "NoGradient",
+    "NodePerturbation",
     "NonFiniteError",
     "Objective",
     "Optimiser",
+    "Paired",
+    "Perturbation",
     "Projected",
+    "Prototypes",
     "RateLIF",
     "Series",
     "Sigmoid",
@@ -76,6 +104,7 @@ __all__ = [
     "SuperSpike",
     "Supervised",
     "Surrogate",
+    "TargetPropagation",
     "Taught",
     "Tied",
     "Trainer",
@@ -87,22 +116,29 @@ __all__ = [
     "as_managed",
     "beside",
     "box",
+    "centred_ranks",
     "check_data",
     "correct",
     "cross_entropy",
     "evaluate",
+    "evolution_strategies",
+    "flatten",
     "guarded_linear",
     "keep_signs",
     "layers",
     "learnable",
+    "learner",
     "minibatches",
     "mirror",
     "project_update",
     "rate_weights",
+    "refusal",
     "scale_gradients",
     "series",
+    "spsa",
     "squared_error",
     "train",
     "unit_rms",
+    "weight_perturbation",
     "weighted_rate",
 ]

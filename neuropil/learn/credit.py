@@ -73,7 +73,7 @@ def answer(model: Any, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Supervised:
-    """The mean error over a batch {"x": (sample, ...), "y": (sample, ...)}, open to learners that need its parts.
+    """The mean error over a batch {"x": (sample, ...), "y": (sample, ...)}, open to learners that need parts.
 
     - `error(output, y)`: of one sample, a number (`cross_entropy`, `squared_error`);
     - `answer(model, x)`: the output of one sample; - `measure(output, y)`: {name: number}, reported as means.
@@ -94,6 +94,17 @@ class Supervised:
     def __call__(self, model: Any, batch: dict, key: Any) -> tuple[Array, dict]:
         outputs = jax.vmap(lambda x: self.answer(model, x))(batch["x"])
         return self.judged(outputs, batch["y"])
+
+    def refuses(self, model: Any) -> str:
+        """Why this loss cannot be had of this model; "" where it can."""
+        try:
+            if self.answer is answer and isinstance(model, Chain):
+                layers(model)
+            elif self.answer is answer and isinstance(model, System):
+                answer(model, None)
+        except Unsuited as reason:
+            return f"needs an answer to each input: {reason}"
+        return ""
 
     def judged(self, outputs: Array, ys: Any) -> tuple[Array, dict]:
         """(mean error, means of what is measured) of a batch of outputs."""
@@ -122,7 +133,7 @@ class Credit(eqx.Module):
 
     def refuses(self, model: Any, loss: Callable) -> str:
         """Why this model cannot be trained on this loss in this way; "" where it can."""
-        return ""
+        return loss.refuses(model) if hasattr(loss, "refuses") else ""
 
     def teaches(self) -> Any:
         """A tree of True and False like the learner: what of its own learns too (default: nothing)."""

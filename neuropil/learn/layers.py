@@ -36,10 +36,23 @@ def unit_rms(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(x**2) + 1e-8)
 
 
+def flatten(x: Array) -> Array:
+    """All axes of one sample in a row, ahead of a `Dense`.
+
+    >>> flatten(jnp.ones((2, 3))).shape
+    (6,)
+    """
+    return x.reshape(-1)
+
+
+# what only makes an activity ready for the next layer is not part of that activity
+AHEAD = (unit_rms, flatten)
+
+
 class Layer(eqx.Module):
     """One wiring with the plain maps round it, for one sample.
 
-    - `before`: maps ahead of the wiring (`unit_rms`; for the first layer whatever stands first);
+    - `before`: maps ahead of the wiring (`unit_rms`, `flatten`; for the first layer whatever stands first);
     - `after`: maps behind it, up to the next layer.
     """
 
@@ -83,8 +96,7 @@ def layers(net: Any) -> tuple[Layer, ...]:
         if isinstance(part, Lift) and not jax.tree.leaves(eqx.filter(part, eqx.is_array)):
             waiting.append(part.function)
         elif isinstance(part, Wiring):
-            # what only rescales for the next layer is not part of this layer's activity
-            own = [f for f in waiting if f is not unit_rms] if found else []
+            own = [f for f in waiting if f not in AHEAD] if found else []
             if found:
                 found[-1] = Layer(found[-1].before, found[-1].wiring, tuple(own))
             ahead = [f for f in waiting if f not in own]
@@ -184,15 +196,13 @@ class Back(eqx.Module):
         else:
             raise Unsuited(
                 f"there is no way back over {type(wiring).__name__} from {above} to {below}; use Dense, or "
-                "Conv with the reshape ahead of the next Dense"
+                "Conv and, ahead of the next Dense, `flatten`"
             )
         return Back(back, below, activation)
 
 
-def mirror(
-    net: Any, x: Any, key: Array, activation: Callable = _linear, *, first: bool = True
-) -> tuple[Back, ...]:
-    """A feedback network: ways back over every layer, first to last (`first=False`: not over the first).
+def mirror(net: Any, x: Any, key: Array, activation: Callable = _linear) -> tuple[Back, ...]:
+    """A feedback network: ways back over every layer, first to last.
 
     The lowest way back, which ends at the input, has no activation.
 
@@ -203,10 +213,7 @@ def mirror(
     Raises Unsuited where a layer has no way back.
     """
     sizes, parts = shapes(net, x), layers(net)
-    keys = jr.split(key, len(parts))
-    begin = 0 if first else 1
     return tuple(
-        Back.like(part, above, below, activation if i else _linear, keys[i])
-        for i, (part, below, above) in enumerate(zip(parts, sizes, sizes[1:], strict=False))
-        if i >= begin
+        Back.like(part, above, below, activation if i else _linear, jr.fold_in(key, i))
+        for i, (part, below, above) in enumerate(zip(parts, sizes[:-1], sizes[1:], strict=True))
     )

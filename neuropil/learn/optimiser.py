@@ -163,7 +163,7 @@ class Optimiser(System):
 def climbs(tx: optax.GradientTransformation, like: Any) -> bool:
     """Whether the first step of an optimiser goes up the gradient, as with a negative learning rate.
 
-    It is tried on one number in place of every array of `like`; an optimiser that cannot be tried so is let pass.
+    It is tried on one number in place of every array of `like`; what cannot be tried so is let pass.
 
     >>> climbs(optax.sgd(-0.1), jnp.ones(3)), climbs(optax.adam(0.1), jnp.ones(3))
     (True, False)

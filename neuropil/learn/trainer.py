@@ -35,9 +35,9 @@ class Trainer(System):
     - `learn`: patterns of parameter paths, such as ("*.weight", "*.tau"). None: every floating-point array
       but those with a physical unit (see `learnable`).
     - `patience`: validations without a better score before training stops; None: never.
-    - `credit`: the learner that finds the direction in place of backpropagation (see `learn.credit`); it refuses
-      a model or a loss that does not offer what it needs. Parameters of its own are learned by `tx` too: give
-      them rates of their own by `optax.multi_transform(..., Taught("model", "credit"))`.
+    - `credit`: the learner that finds the direction in place of backpropagation (see `learn.credit`); it
+      refuses a model or a loss that does not offer what it needs. Parameters of its own are learned by `tx`
+      too: give them rates of their own by `optax.multi_transform(..., Taught("model", "credit"))`.
     - `watch`: what is compared at a validation, "loss" or the name of a metric; `better` its direction.
 
     Input of a tick: a batch, any tree. Output: {"loss", metrics ..., "grad_norm"}.
@@ -64,8 +64,8 @@ class Trainer(System):
     >>> step(carries)[1]["loss"].shape
     (3,)
 
-    Raises ValueError where nothing learns, for a pattern that fits no array, for a learner that cannot train this
-    model (`Unsuited`), for a negative learning rate, and for bad settings.
+    Raises ValueError where nothing learns, for a pattern that fits no array, for a learner that cannot train
+    this model (`Unsuited`), for a negative learning rate, and for bad settings.
     """
 
     inner: Managed

@@ -1,0 +1,148 @@
+"""The table of learners and networks: every learner trains through one argument, or says why not.
+
+To add a learner: a line in `neuropil.learn.registry.LEARNERS`, and its networks in `ACCEPTS` here. To add a
+network: a line in `NETWORKS` (network, one batch, loss).
+"""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+from neuropil.cells import LIF
+from neuropil.core import Chain, advance, start
+from neuropil.learn import (
+    Supervised,
+    Trainer,
+    Unsuited,
+    cross_entropy,
+    flatten,
+    learner,
+    refusal,
+    squared_error,
+    unit_rms,
+)
+from neuropil.learn.registry import LEARNERS
+from neuropil.wiring import Conv, Dense
+
+CLASSES = 3
+_a, _b, _c, _d = jr.split(jr.key(0), 4)
+
+
+def _labels(n=24):
+    return jnp.arange(n) % CLASSES
+
+
+def _inputs(shape, seed=0):
+    """A pattern a class, and noise; the first numbers are the place of the label."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.standard_normal((CLASSES, *shape))
+    x = patterns[np.asarray(_labels())] + 0.3 * rng.standard_normal((24, *shape))
+    if len(shape) == 1:
+        x[:, :CLASSES] = 1 / CLASSES
+    return jnp.asarray(x, jnp.float32)
+
+
+def _mlp(*maps):
+    layer = lambda m, n, key: Dense.init_uniform(m, n, key, bias=True)
+    return Chain(
+        layer(9, 12, _a), jax.nn.relu, *maps, layer(12, 8, _b), jax.nn.relu, *maps, layer(8, 3, _c)
+    )
+
+
+def _conv():
+    return Chain(
+        Conv.init_uniform(1, 4, (3, 3), _a, stride=2),
+        jax.nn.relu,
+        flatten,
+        Dense.init_uniform(4 * 9, 3, _b),
+    )
+
+
+def _spiking():
+    return Chain(wire=Dense.init_uniform(9, 3, _a), cell=LIF(3))
+
+
+_FLAT = {"x": _inputs((9,)), "y": _labels()}
+_LABEL = Supervised(cross_entropy)
+_SCALAR = lambda w, batch, key: jnp.mean((batch["x"] @ w - batch["y"].astype(jnp.float32)) ** 2)
+
+NETWORKS = {
+    "mlp": (_mlp(), _FLAT, _LABEL),
+    "mlp with unit_rms": (_mlp(unit_rms), _FLAT, _LABEL),
+    "conv": (_conv(), {"x": _inputs((1, 6, 6)), "y": _labels()}, _LABEL),
+    "any function": (0.1 * jnp.ones(9), _FLAT, _SCALAR),
+    "spiking": (_spiking(), _FLAT, _LABEL),
+}
+
+LAYERED = ("mlp", "mlp with unit_rms", "conv")
+ACCEPTS = {
+    "backpropagation": (*LAYERED, "any function"),
+    "feedback-alignment": LAYERED,
+    "direct-feedback-alignment": LAYERED,
+    "target-propagation": LAYERED,
+    "forward-forward": ("mlp with unit_rms",),
+    "counter-current": LAYERED,
+    "node-perturbation": LAYERED,
+    "weight-perturbation": (*LAYERED, "any function"),
+    "spsa": (*LAYERED, "any function"),
+    "evolution-strategies": (*LAYERED, "any function"),
+}
+
+
+def test_the_table_is_complete():
+    assert set(ACCEPTS) == set(LEARNERS)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_learner_trains_the_networks_it_accepts_and_says_why_it_refuses_the_others(network):
+    net, batch, loss = NETWORKS[network]
+    x = batch["x"][0]
+    trainers = {}
+    for name in LEARNERS:
+        reason = refusal(name, net, x, loss, jr.key(1))
+        if network not in ACCEPTS[name]:
+            assert len(reason) > 20, f"{name} refuses {network} without a reason"
+            assert any(word in reason for word in ("needs", "write", "layers")), reason
+            continue
+        assert not reason, f"{name} refuses {network}: {reason}"
+        credit = learner(name, net, x, jr.key(1))
+        trainers[name] = Trainer(net, loss, optax.adam(0.02), credit=credit)
+    if not trainers:
+        return
+
+    @jax.jit  # all learners in one program
+    def epochs(carries):
+        def step(carries, _):
+            out = {n: advance(t, carries[n], batch) for n, t in trainers.items()}
+            return {n: o[0] for n, o in out.items()}, {n: o[1]["loss"] for n, o in out.items()}
+
+        return jax.lax.scan(step, carries, length=60)
+
+    carries, losses = epochs({n: start(t, 1.0, jr.key(2)) for n, t in trainers.items()})
+    for name, values in losses.items():
+        assert np.isfinite(values).all(), name
+        assert values[-5:].mean() < values[0], f"{name} does not learn {network}"
+        assert trainers[name].culprit(carries[name]) is None
+
+
+def test_a_trainer_says_why_before_anything_runs():
+    credit = learner("feedback-alignment", _mlp(), jnp.ones(9), jr.key(0))
+    with pytest.raises(Unsuited, match=r"FeedbackAlignment needs to see output and error"):
+        Trainer(_mlp(), lambda m, b, k: jnp.zeros(()), optax.sgd(0.1), credit=credit)
+    with pytest.raises(Unsuited, match=r"made for a network of 3 layers, not 2"):
+        Trainer(_conv(), _LABEL, optax.sgd(0.1), credit=credit)
+    with pytest.raises(Unsuited, match=r"needs unit_rms"):
+        learner("forward-forward", _mlp(), jnp.ones(9), jr.key(0))
+    with pytest.raises(Unsuited, match=r"write Supervised\(error, answer=\.\.\.\)"):
+        Supervised(squared_error)(LIF(3), {"x": jnp.ones((2, 3)), "y": jnp.ones((2, 3))}, None)
+    with pytest.raises(KeyError, match=r"feedback-alignment"):
+        learner("feedback", _mlp(), jnp.ones(9), jr.key(0))
+
+
+@pytest.mark.parametrize("tx", [optax.sgd(-0.1), optax.adam(-1e-3)])
+def test_a_negative_learning_rate_is_refused(tx):
+    with pytest.raises(ValueError, match="negative"):
+        Trainer(_mlp(), _LABEL, tx)
