@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from neuropil import native
+from neuropil.belief import tower
 from neuropil.belief.nodes import (
     Belief,
     Beliefs,
@@ -37,6 +39,14 @@ class _Ahead(eqx.Module):
     precision: Array
     log_change: Array
     step: Array
+
+
+class Graph(NamedTuple):
+    """Who is above whom: `inputs`, `states` (parents first), and the (parent, child) of every edge, sorted."""
+
+    inputs: tuple[str, ...]
+    states: tuple[str, ...]
+    ends: tuple[tuple[str, str], ...]
 
 
 class HGF(System):
@@ -87,6 +97,7 @@ class HGF(System):
     nodes: dict[str, Part]
     edges: dict[str, Part]
     update: VolatilityUpdate
+    graph: Graph = eqx.field(static=True)
 
     def __init__(
         self,
@@ -103,33 +114,31 @@ class HGF(System):
             else:
                 self.nodes[name] = node
         self.update = Enhanced() if update is None else update
-        _check(self)
+        self.graph = _graph(self.nodes, self.edges)
+        for name in self.states:
+            values, volatilities = self.below(name, Value), self.below(name, Volatility)
+            if volatilities:
+                self.update.check(name, len(values), len(volatilities))
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, in the order in which an array is read."""
-        return tuple(n for n in sorted(self.nodes) if not isinstance(self.nodes[n], State))
+        return self.graph.inputs
 
     @property
     def states(self) -> tuple[str, ...]:
         """Names of the states, parents first."""
-        order, left = [], sorted(set(self.nodes) - set(self.inputs))
-        while left:
-            ready = [n for n in left if not set(p for p, _ in self.parents(n)) & set(left)]
-            if not ready:
-                raise ValueError(f"HGF: the edges between {left} make a circle; take one away")
-            order, left = order + ready, [n for n in left if n not in ready]
-        return tuple(order)
+        return self.graph.states
 
     def parents(self, name: str, kind: type = Part) -> list[tuple[str, Any]]:
         """[(parent, edge)] of a node, in order of names."""
-        ends = ((e.split(">")[0], e) for e in sorted(self.edges) if e.split(">")[1] == name)
-        return [(p, self.edges[e]) for p, e in ends if isinstance(self.edges[e], kind)]
+        found = ((p, self.edges[f"{p}>{c}"]) for p, c in self.graph.ends if c == name)
+        return [(p, edge) for p, edge in found if isinstance(edge, kind)]
 
     def below(self, name: str, kind: type = Part) -> list[tuple[str, Any]]:
         """[(child, edge)] of a node, in order of names."""
-        ends = ((e.split(">")[1], e) for e in sorted(self.edges) if e.split(">")[0] == name)
-        return [(c, self.edges[e]) for c, e in ends if isinstance(self.edges[e], kind)]
+        found = ((c, self.edges[f"{p}>{c}"]) for p, c in self.graph.ends if p == name)
+        return [(c, edge) for c, edge in found if isinstance(edge, kind)]
 
     def init(self, dt, key):
         zero = jnp.zeros((), jnp.result_type(float))
@@ -153,19 +162,29 @@ class HGF(System):
         return {"nodes": nodes, "surprise": state["surprise"] + beliefs.surprise}, beliefs
 
     def unroll(self, state, xs, ticks):
-        """The loop keeps the beliefs only; what was predicted follows from them, all ticks at once."""
-        seen, dt = jax.vmap(lambda x: _read(self, x))(xs), ticks.dt
-
-        def body(nodes, seen):
-            after = _learn(self, nodes, _predict(self, nodes, dt), seen)
-            return after, after
-
-        last, nodes = lax.scan(body, state["nodes"], seen)
-        join = lambda first, later: jnp.concatenate([first[None], later[:-1]])
-        before = jax.tree.map(join, state["nodes"], nodes)
-        report = lambda before, after, seen: _report(self, after, _predict(self, before, dt), seen)
-        beliefs = jax.vmap(report)(before, nodes, seen)
+        seen, nodes = jax.vmap(lambda x: _read(self, x))(xs), state["nodes"]
+        whole = scan
+        if tower.levels(self) and tower.available(jnp.result_type(float)):
+            whole = native.prefer(tower.tower, scan)
+        last, beliefs = whole(self, nodes, seen, ticks.dt)
         return {"nodes": last, "surprise": state["surprise"] + beliefs.surprise.sum()}, beliefs
+
+
+def scan(net: HGF, nodes: dict, seen: dict, dt: Array) -> tuple[dict, Beliefs]:
+    """(beliefs after the last tick, what every tick puts out).
+
+    The loop keeps the beliefs only; what was predicted follows from them, all ticks at once.
+    """
+
+    def body(nodes, seen):
+        after = _learn(net, nodes, _predict(net, nodes, dt), seen)
+        return after, after
+
+    last, after = lax.scan(body, nodes, seen)
+    join = lambda first, later: jnp.concatenate([first[None], later[:-1]])
+    before = jax.tree.map(join, nodes, after)
+    report = lambda before, after, seen: _report(net, after, _predict(net, before, dt), seen)
+    return last, jax.vmap(report)(before, after, seen)
 
 
 def _read(net: HGF, x) -> dict[str, Array]:
@@ -227,10 +246,10 @@ def _learn(net: HGF, nodes: dict, ahead: dict, seen: dict) -> dict[str, Gaussian
         for child, edge in net.below(name, Value):
             below = ahead[child]
             error = at[child] - below.mean
-            if isinstance(net.nodes[child], Binary):
-                gain, more = error, below.precision  # of a bit: the variance
+            slope, curve = edge.slopes(nodes[name].mean)
+            if isinstance(net.nodes[child], Binary):  # precision stands for p (1 - p)
+                gain, more = slope * error, slope * slope * below.precision - curve * error
             else:
-                slope, curve = edge.slopes(nodes[name].mean)
                 gain = slope * below.precision * error
                 more = below.precision * (slope * slope - curve * error)
             pull = pull + jnp.where(known[child], gain, 0.0)
@@ -288,28 +307,42 @@ def _report(net: HGF, after: dict, ahead: dict, seen: dict) -> Beliefs:
     return Beliefs(nodes, inputs, total)
 
 
-def _check(net: HGF) -> None:
-    """Everything about the graph that can be wrong, before the first tick."""
-    for name, edge in net.edges.items():
-        ends = name.split(">")
-        if len(ends) != 2 or not set(ends) <= set(net.nodes):
-            raise ValueError(
-                f'HGF: edge {name!r}; write "parent>child", the nodes are {sorted(net.nodes)}'
-            )
-        if not isinstance(edge, Value | Volatility):
-            raise ValueError(f"HGF: edge {name!r} must be a Value() or a Volatility()")
-        if ends[0] in net.inputs:
-            raise ValueError(f"HGF: the input {ends[0]!r} cannot be a parent (edge {name!r})")
-    for name in net.inputs:
-        if not net.parents(name, Value):
-            raise ValueError(f'HGF: the input {name!r} has no value parent; add "x>{name}"')
-        if isinstance(net.nodes[name], Binary) and net.parents(name, Volatility):
-            raise ValueError(f"HGF: the binary input {name!r} has no variance to move")
-    if not net.inputs:
+def _graph(nodes: dict[str, Part], edges: dict[str, Part]) -> Graph:
+    """The graph; ValueError for everything about it that can be wrong."""
+    inputs = tuple(n for n in sorted(nodes) if not isinstance(nodes[n], State))
+    if not inputs:
         raise ValueError("HGF: no input; add a Continuous() or a Binary() node")
-    for name in net.states:
-        if not net.below(name):
-            raise ValueError(f"HGF: {name!r} has no children, so it never learns; take it out")
-        values, volatilities = net.below(name, Value), net.below(name, Volatility)
-        if volatilities:
-            net.update.check(name, len(values), len(volatilities))
+    above: dict[str, list] = {n: [] for n in nodes}
+    fruitful = set()
+    for name in sorted(edges):
+        ends = name.split(">")
+        if len(ends) != 2 or not set(ends) <= set(nodes):
+            raise ValueError(
+                f'HGF: edge {name!r}; write "parent>child", the nodes are {sorted(nodes)}'
+            )
+        if not isinstance(edges[name], Value | Volatility):
+            raise ValueError(f"HGF: edge {name!r} must be a Value() or a Volatility()")
+        parent, child = ends
+        if parent in inputs:
+            raise ValueError(f"HGF: the input {parent!r} cannot be a parent (edge {name!r})")
+        above[child].append((parent, edges[name]))
+        fruitful.add(parent)
+    for name in inputs:
+        if not any(isinstance(edge, Value) for _, edge in above[name]):
+            raise ValueError(
+                f'HGF: the input {name!r} has no value parent; add "x>{name}": Value()'
+            )
+        if isinstance(nodes[name], Binary) and any(
+            isinstance(e, Volatility) for _, e in above[name]
+        ):
+            raise ValueError(f"HGF: the binary input {name!r} has no variance to move")
+    left, order = [n for n in sorted(nodes) if n not in inputs], []
+    if idle := [n for n in left if n not in fruitful]:
+        raise ValueError(f"HGF: {idle} have no children, so they never learn; take them out")
+    while left:
+        ready = [n for n in left if not any(p in left for p, _ in above[n])]
+        if not ready:
+            raise ValueError(f"HGF: the edges between {left} make a circle; take one away")
+        order, left = order + ready, [n for n in left if n not in ready]
+    ends = sorted((p, child) for child in nodes for p, _ in above[child])
+    return Graph(inputs, tuple(order), tuple(ends))

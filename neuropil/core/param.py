@@ -15,7 +15,10 @@ Bounds = tuple[Number | None, Number | None]
 
 def _as_array(value: Any) -> Any:
     """Numbers become arrays of the default float type; arrays, None and placeholders stay."""
-    if isinstance(value, bool | int | float | np.number | np.ndarray | list | tuple):
+    if isinstance(value, bool | int | float | np.number):
+        # by way of NumPy: a third of the time, which is what a small model takes to build
+        return jnp.array(np.asarray(value, jnp.result_type(float)))
+    if isinstance(value, np.ndarray | list | tuple):
         return jnp.asarray(value, dtype=jnp.result_type(float))
     return value
 

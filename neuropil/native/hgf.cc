@@ -1,0 +1,167 @@
+// A tower of Gaussian beliefs: an input, the state that predicts it, and volatility parents one above the other.
+//
+// A tick is one chain of dependent operations, from the log variance believed yesterday to the one believed
+// today, so what counts is its latency: variances are carried beside precisions to keep divisions side by side,
+// and the logarithm that bounds a step is taken only where a bound without it does not settle the matter.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+using std::int64_t;
+
+static constexpr double kBound = 80, kReach = 2, kLargest = 1e10;  // as in belief/volatility.py
+static constexpr int kNumbers = 6, kBelief = 4;
+
+template <typename T>
+struct Level {
+  T mean, precision, variance, omega, rho, lambda, kappa;  // kappa: coupling to the level above
+  T ahead, before, spread, inverse, change, log_change, step;  // predicted mean, variances, 1 / spread, ...
+};
+
+template <typename T>
+static T clip(T x, T low, T high) {
+  return x < low ? low : (x > high ? high : x);  // NaN stays
+}
+
+template <typename T, int n, bool binary>
+static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, bool first, bool bounded,
+                   T* const* out) {
+  const T psi = input[0], noise = input[1], dt = input[2], log_dt = std::log(dt);
+  const T bound = kBound, reach = kReach, largest = kLargest, nan = std::numeric_limits<T>::quiet_NaN();
+  const T tau = 6.283185307179586, tiny = std::numeric_limits<T>::min();
+  Level<T> a[n];
+  for (int i = 0; i < n; ++i) {
+    const T* p = numbers + i * kNumbers;
+    a[i] = Level<T>{p[0], p[1], 1 / p[1], p[2], p[3], p[4], p[5]};
+  }
+  const T top_log = clip<T>(log_dt + a[n - 1].omega, -bound, bound), top = std::exp(top_log);
+  for (int64_t t = 0; t < ticks; ++t) {
+#pragma GCC unroll 4
+    for (int i = n - 1; i >= 0; --i) {
+      Level<T>& x = a[i];
+      if (i == n - 1) {
+        x.log_change = top_log;
+        x.change = top;
+      } else {
+        x.log_change = clip<T>(log_dt + x.omega + x.kappa * a[i + 1].ahead, -bound, bound);
+        x.change = std::exp(x.log_change);
+      }
+      x.before = x.variance;
+      x.spread = x.variance + x.change;
+      x.inverse = 1 / x.spread;
+      x.step = x.change * x.inverse;
+      x.ahead = x.lambda * x.mean + dt * x.rho;
+    }
+    const T expected = psi * a[0].ahead, seen = u[t];
+    T p = expected, gain, weight, variance;
+    if constexpr (binary) {
+      p = clip<T>(1 / (1 + std::exp(-expected)), T(1e-6), T(1 - 1e-6));
+      variance = p * (1 - p);
+      weight = psi * psi * variance;
+      gain = psi * (seen - p);
+    } else {
+      variance = 1 / noise + psi * psi * a[0].spread;
+      weight = psi * psi * noise;
+      gain = psi * noise * (seen - p);
+    }
+    T surprise = 0;
+    if (seen == seen) {
+      a[0].precision = std::min(a[0].inverse + weight, largest);
+      a[0].variance = std::max(a[0].spread / (1 + weight * a[0].spread), 1 / largest);
+      a[0].mean = a[0].ahead + gain * a[0].variance;
+#pragma GCC unroll 4
+      for (int i = 1; i < n; ++i) {
+        const Level<T>& c = a[i - 1];
+        Level<T>& x = a[i];
+        const T moved = c.mean - c.ahead, beta = c.variance + moved * moved;
+        const T error = c.inverse * beta - 1, k = c.kappa, g = c.step;
+        T now = x.inverse + k * k * g * (g + (2 * g - 1) * error) / 2;
+        now = bounded ? (now < x.inverse ? x.inverse : now) : (now > 0 ? now : nan);
+        now = now > largest ? largest : now;
+        x.precision = now;
+        x.variance = 1 / now;
+        const T step = k * g * error * (first ? x.spread : x.variance) / 2;
+        const T change = k * step, room = std::max(beta - c.before, tiny);
+        T kept = step;
+        if (bounded && !(change >= -reach && change <= std::max(1 - c.change / room, T(0)))) {
+          const T most = std::max(std::log(room) - c.log_change, T(0));
+          const T within = clip(change, -reach, most);
+          kept = within == change ? step : step * (within / change);
+        }
+        x.mean = x.ahead + kept;
+      }
+      if constexpr (binary)
+        surprise = -std::log(seen > T(0.5) ? p : 1 - p);
+      else
+        surprise = (std::log(tau * variance) + (seen - p) * (seen - p) / variance) / 2;
+      if (surprise != surprise) surprise = std::numeric_limits<T>::infinity();
+    } else {
+#pragma GCC unroll 4
+      for (int i = 0; i < n; ++i) {
+        a[i].mean = a[i].ahead;
+        a[i].variance = std::max(a[i].spread, 1 / largest);
+        a[i].precision = std::min(a[i].inverse, largest);
+      }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < n; ++i) {
+      T* const* to = out + i * kBelief;
+      to[0][t] = a[i].mean;
+      to[1][t] = a[i].precision;
+      to[2][t] = a[i].ahead;
+      to[3][t] = a[i].inverse;
+    }
+    T* const* to = out + n * kBelief;
+    to[0][t] = p;
+    to[1][t] = variance;
+    to[2][t] = surprise;
+  }
+}
+
+template <typename T, bool binary, typename... Rest>
+static bool levels(int64_t n, Rest... rest) {
+  if (n == 1) filter<T, 1, binary>(rest...);
+  if (n == 2) filter<T, 2, binary>(rest...);
+  if (n == 3) filter<T, 3, binary>(rest...);
+  if (n == 4) filter<T, 4, binary>(rest...);
+  return n >= 1 && n <= 4;
+}
+
+template <ffi::DataType type>
+static ffi::Error Tower(ffi::Buffer<type> u, ffi::Buffer<type> numbers, ffi::Buffer<type> input,
+                        ffi::RemainingRets rets, int32_t first, int32_t bounded, int32_t binary) {
+  using T = ffi::NativeType<type>;
+  const int64_t n = numbers.dimensions()[0], ticks = u.dimensions()[0];
+  T* out[4 * kBelief + 3];
+  if (n > 4 || static_cast<int64_t>(rets.size()) != n * kBelief + 3)
+    return ffi::Error::InvalidArgument("a tower has 1 to 4 levels, and 4 outputs a level and 3 more");
+  for (size_t i = 0; i < rets.size(); ++i) {
+    auto one = rets.get<ffi::Buffer<type>>(i);
+    if (one.has_error()) return one.error();
+    out[i] = (*one)->typed_data();
+  }
+  const bool done =
+      binary ? levels<T, true>(n, ticks, u.typed_data(), numbers.typed_data(), input.typed_data(),
+                               first != 0, bounded != 0, static_cast<T* const*>(out))
+             : levels<T, false>(n, ticks, u.typed_data(), numbers.typed_data(), input.typed_data(),
+                                first != 0, bounded != 0, static_cast<T* const*>(out));
+  return done ? ffi::Error::Success() : ffi::Error::InvalidArgument("a tower has 1 to 4 levels");
+}
+
+#define TOWER(name, type)                                      \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(name, Tower<type>,             \
+                                ffi::Ffi::Bind()               \
+                                    .Arg<ffi::Buffer<type>>()  \
+                                    .Arg<ffi::Buffer<type>>()  \
+                                    .Arg<ffi::Buffer<type>>()  \
+                                    .RemainingRets()           \
+                                    .Attr<int32_t>("first")    \
+                                    .Attr<int32_t>("bounded")  \
+                                    .Attr<int32_t>("binary"))
+
+TOWER(tower_f32, ffi::F32);
+TOWER(tower_f64, ffi::F64);
