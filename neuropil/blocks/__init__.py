@@ -14,6 +14,13 @@ from neuropil.blocks.linear import (
 )
 from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
 from neuropil.blocks.recurrence import LinearRecurrence, linear_scan, separable
+from neuropil.blocks.reservoir import (
+    BalancedReservoir,
+    EchoState,
+    balanced_wiring,
+    balancing_scale,
+    spectral_radius,
+)
 from neuropil.blocks.retention import Retention
 from neuropil.blocks.ssm import S6, SSD, DiagonalSSM
 
@@ -24,8 +31,10 @@ __all__ = [
     "S6",
     "SSD",
     "Attention",
+    "BalancedReservoir",
     "DiagonalSSM",
     "EICircuit",
+    "EchoState",
     "FastWeights",
     "Gated",
     "KernelSum",
@@ -39,6 +48,8 @@ __all__ = [
     "ShortConvolution",
     "attention",
     "attention_weights",
+    "balanced_wiring",
+    "balancing_scale",
     "causal",
     "elu_plus_one",
     "identity",
@@ -48,6 +59,7 @@ __all__ = [
     "scaled_gradient",
     "separable",
     "sinusoids",
+    "spectral_radius",
     "taylor",
     "unit_silu",
 ]

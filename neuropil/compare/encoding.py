@@ -12,14 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neuropil.compare.ridge import (
-    ALPHAS,
-    blocks,
-    decompose,
-    fold_errors,
-    left_out_errors,
-    solve,
-)
+from neuropil.compare.ridge import ALPHAS, blocks, fold_errors
+from neuropil.learn.ridge import decompose, left_out_errors, solve
 from neuropil.stats import Score, percentile_interval, reliability, shifts
 
 

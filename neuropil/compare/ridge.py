@@ -1,15 +1,11 @@
-"""Ridge regression of many targets at once, each with its own penalty.
+"""Ridge regression with a penalty per target, chosen by cross-validation, as a scikit-learn estimator.
 
-    w = argmin |y - X w|^2 + alpha |w|^2,   X and y centred on the training samples
-
-One eigendecomposition of the smaller Gram matrix serves every target and every alpha. The error of
-leaving one sample out is exact and needs no refit, e_i / (1 - h_i), with h_i the leverage.
+The mathematics is in `neuropil.learn.ridge`.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,60 +14,9 @@ from jaxtyping import Array, Float
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from neuropil.learn.ridge import decompose, left_out_errors, solve
+
 ALPHAS = tuple(float(a) for a in np.logspace(-2, 6, 17))
-
-
-class Decomposed(NamedTuple):
-    """Centred training samples in their principal axes: X = axes of size `power`, seen as
-    `scores`; weights = back @ ((scores.T @ y) / (power + alpha))."""
-
-    centre: Float[Array, " feature"]
-    scores: Float[Array, "sample axis"]
-    power: Float[Array, " axis"]
-    back: Float[Array, "feature axis"]
-
-
-def decompose(x: Float[Array, "sample feature"]) -> Decomposed:
-    """Eigendecomposition of X'X or XX', whichever is smaller."""
-    centre = x.mean(0)
-    x = x - centre[None, :]
-    if x.shape[0] >= x.shape[1]:
-        power, back = jnp.linalg.eigh(x.T @ x)
-        return Decomposed(centre, x @ back, jnp.maximum(power, 0), back)
-    power, u = jnp.linalg.eigh(x @ x.T)
-    floor = x.shape[0] * jnp.finfo(x.dtype).eps * power[-1]
-    power = jnp.where(power > floor, power, 0)
-    root = jnp.sqrt(power)
-    safe = jnp.where(root > 0, root, 1)
-    return Decomposed(centre, u * root[None, :], power, (x.T @ u) * ((root > 0) / safe)[None, :])
-
-
-def left_out_errors(
-    d: Decomposed, y: Float[Array, "sample target"], alphas: Float[Array, " alpha"]
-) -> Float[Array, "alpha target"]:
-    """Mean squared error of leaving each sample out in turn, exact, without refitting."""
-    n = y.shape[0]
-    y = y - y.mean(0, keepdims=True)
-    products = d.scores.T @ y
-
-    def one(alpha):
-        shrink = 1 / (d.power + alpha)
-        fitted = d.scores @ (shrink[:, None] * products)
-        leverage = 1 / n + d.scores**2 @ shrink
-        room = jnp.maximum(1 - leverage, jnp.finfo(y.dtype).eps)
-        return (((y - fitted) / room[:, None]) ** 2).mean(0)
-
-    return jax.lax.map(one, alphas)
-
-
-def solve(
-    d: Decomposed, y: Float[Array, "sample target"], alpha: Float[Array, " target"]
-) -> tuple[Float[Array, "feature target"], Float[Array, " target"]]:
-    """Weights and intercepts, with an alpha for each target."""
-    mean = y.mean(0)
-    products = d.scores.T @ (y - mean[None, :])
-    weights = d.back @ (products / (d.power[:, None] + alpha[None, :]))
-    return weights, mean - d.centre @ weights
 
 
 def blocks(samples: int, folds: int) -> np.ndarray:

@@ -6,8 +6,15 @@ from neuropil import blocks
 from tests.contract.examples.base import (
     TICKS,
     Example,
+    dense,
     normal,
 )
+
+
+def _balanced(key):
+    excite, inhibit = blocks.balanced_wiring(5, key, degree=3, excitatory=0.6)
+    return blocks.BalancedReservoir(excite, inhibit, dense(2, 5, key).weight, leak=0.3)
+
 
 EXAMPLES = {
     "attention": Example(
@@ -51,6 +58,17 @@ EXAMPLES = {
         normal(4),
         (blocks.ShortConvolution,),
     ),
+    "echo state": Example(
+        lambda k: blocks.EchoState.random(3, 4, k, density=0.8, bias_scale=0.1, leak=0.7),
+        normal(3),
+        (blocks.EchoState,),
+    ),
+    "echo state, sparse": Example(
+        lambda k: blocks.EchoState.random(3, 4, k, density=0.8, sparse=True),
+        normal(3),
+        (blocks.EchoState,),
+    ),
+    "balanced reservoir": Example(_balanced, normal(2), (blocks.BalancedReservoir,)),
     "retention": Example(
         lambda k: blocks.Retention.init_normal(4, heads=2, key=k), normal(4), (blocks.Retention,)
     ),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 
-from neuropil import cells, core, learn, plasticity
+from neuropil import blocks, cells, core, learn, plasticity
 from neuropil.learn.projection import Projected
 from tests.contract.examples.base import (
     Example,
@@ -68,6 +68,13 @@ def _trials():
     return {"psp": abs(normal(4, 3)()), "target": spikes(2)()}
 
 
+def _balance(key):
+    sizes = jnp.array([[0.0, 0.2, 0.3], [0.0, 0.0, 0.4], [0.0, 0.1, 0.0]])
+    net = blocks.BalancedReservoir(0.2 * jnp.ones((3, 3)), sizes, 0.3 * jnp.ones((3, 2)))
+    rule = plasticity.InhibitoryBalance(sizes, target=0.4, rate=0.1)
+    return core.Managed(net, rule, "inhibit", {"post": "output"})
+
+
 def _least_squares(key):
     net = core.Chain(pick=lambda x: x["r"], wire=dense(3, 2, key))
     rule = plasticity.RecursiveLeastSquares(3, ridge=0.5, forget=0.9)
@@ -80,7 +87,49 @@ def _samples():
     return {"r": normal(3)(), "y": normal(2)(), "gate": spikes(1)()[:, 0]}
 
 
+def _cells(key, readout):
+    """Recurrent rate units that hear each other a tick later, and a readout."""
+    a, b = jr.split(key)
+    nodes, edges = {"cells": cells.Rate(3, 4.0, jnp.tanh)}, {"cells>cells": dense(3, 3, a)}
+    core_ = core.Network(nodes, edges)
+    give, pick = (lambda x: {"cells": x}), (lambda y: y["cells"])
+    return core.Chain(wire=dense(3, 3, b), give=give, core=core_, pick=pick, out=readout)
+
+
+def _online(credit, spiking=False):
+    def make(key):
+        a, b = jr.split(key)
+        loss = learn.OverTime(learn.squared_error)
+        if spiking:
+            net = _cells(a, learn.Broadcast.init_uniform(3, 2, b, adaptive=True))
+            return learn.Online(net, loss, learn.eprop(3, net))
+        net = core.Chain(cells.LSTM.init_uniform(3, 2, a), dense(2, 2, b))
+        return learn.Online(net, loss, credit(key))
+
+    return make
+
+
+def _spans():
+    """Inputs and targets of spans of 2 ticks."""
+    return normal(2, 3)(), normal(2, 2)()
+
+
 EXAMPLES = {
+    "real-time recurrent learning": Example(
+        _online(lambda k: learn.rtrl()), _pairs, (learn.Online,)
+    ),
+    "snap-1": Example(_online(lambda k: learn.snap1(2)), _pairs, (learn.Online,)),
+    "uoro": Example(_online(lambda k: learn.uoro()), _pairs, (learn.Online,)),
+    "e-prop": Example(_online(None, spiking=True), _pairs, (learn.Online,)),
+    "synthetic gradients": Example(
+        _online(lambda k: learn.synthetic_gradients(2, 4, (3,), k)), _spans, (learn.Online,)
+    ),
+    "broadcast": Example(
+        lambda k: learn.Broadcast.init_uniform(3, 2, k), normal(3), (learn.Broadcast,)
+    ),
+    "inhibitory balance": Example(
+        _balance, lambda: abs(normal(2)()), (plasticity.InhibitoryBalance,)
+    ),
     "recursive least squares": Example(
         _least_squares, _samples, (plasticity.RecursiveLeastSquares,)
     ),
