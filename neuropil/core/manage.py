@@ -86,7 +86,8 @@ def _add(theta, update):
     return theta.at[:, update.index].add(update.delta)
 
 
-def _updated(theta, update, slow, i):
+def updated(theta: Any, update: Any, slow: Any, i: Any) -> Any:
+    """The parameter after an update: the new one itself, or sparse ones (`Rows`, `Cols`) added in place."""
     parts = update if isinstance(update, tuple) else (update,)
     if not all(isinstance(u, Rows | Cols) for u in parts):
         return update
@@ -109,7 +110,8 @@ class Managed(System):
     - `fast`, `slow`: systems; `slow.step(state, Event, tick)` returns (state, new parameter), or a
       sparse update `Rows(index, delta)` / `Cols(index, delta)` in place of the whole parameter, or a
       tuple of these, which are added one after the other. A rule whose own kernel writes the parameter where
-      it is, after what it reads, says so by an attribute `in_place`.
+      it is, after what it reads, says so by an attribute `in_place`; one that must read something names it
+      in an attribute `needs`.
       `Every(rule, k)` as slow system acts at every k-th tick.
     - `owns`: path of the parameter in `fast`, such as "edges.E>I.weight"; it may name a sub-tree, "" is all.
     - `reads`: {name: path}. "output..." is the fast system's output, "input..." its input, any other
@@ -117,7 +119,8 @@ class Managed(System):
 
     The output is the fast system's.
 
-    Raises KeyError for a path that is not there, ValueError for a parameter that is owned already.
+    Raises KeyError for a path that is not there (of the state: by `start`; of input and output: when the run
+    is traced), ValueError for a parameter that is owned already and for `reads` that the slow system misses.
     """
 
     fast: System
@@ -138,15 +141,23 @@ class Managed(System):
                 raise ValueError(
                     f"Managed: {owns!r} is owned already, by an inner Managed ({path!r})"
                 )
+        missing = [name for name in _needs(slow) if name not in (reads or {})]
+        if missing:
+            raise ValueError(
+                f"Managed: {type(slow).__name__} must read {', '.join(map(repr, missing))}; write "
+                f"reads={{{missing[0]!r}: 'output', ...}} with a path for each"
+            )
         self.fast, self.slow, self.owns = fast, slow, owns
         self.reads = _Paths(reads or {})
 
     def init(self, dt, key):
         # a copy: the caller's arrays must survive when a run donates its state
         theta = jax.tree.map(jnp.array, get_arrays(self.fast, self.owns))
-        return ManagedState(
-            self.fast.init(dt, fold(key, "fast")), self.slow.init(dt, fold(key, "slow")), theta
-        )
+        fast = self.fast.init(dt, fold(key, "fast"))
+        for path in self.reads.values():  # a wrong path is told before the run
+            if path.partition(".")[0] not in ("output", "input"):
+                get(fast, path)
+        return ManagedState(fast, self.slow.init(dt, fold(key, "slow")), theta)
 
     def _read(self, path, x, state, y):
         head, _, rest = path.partition(".")
@@ -166,7 +177,7 @@ class Managed(System):
             event = Event(theta, reads, x, y)
             stepper = self.slow.part_step if isinstance(self.slow, Every) else self.slow.step
             slow, update = stepper(slow, event, tick)
-            return slow, _updated(theta, update, slow, tick.i)
+            return slow, updated(theta, update, slow, tick.i)
 
         if isinstance(self.slow, Every):
             due = self.slow.due(tick)
@@ -180,6 +191,13 @@ class Managed(System):
 
     def children(self):
         return {"fast": "fast", "slow": "slow"}
+
+
+def _needs(slow: Any) -> tuple[str, ...]:
+    """Names that a slow system, or the rule inside it, must read."""
+    if isinstance(slow, Every):
+        return _needs(slow.part)
+    return _needs(slow.fast) if isinstance(slow, Managed) else getattr(slow, "needs", ())
 
 
 class _Paths(dict):

@@ -45,8 +45,8 @@ static ffi::Error Deliver(ffi::Buffer<type> x, ffi::Buffer<type> w, ffi::ResultB
   return ffi::Error::Success();
 }
 
-// `rates`: decay of the traces at the pre and the post end, potentiation and depression in units of the weight,
-// bounds below and above. `nearest`: a spike sets its trace, else it adds to it. `together`: a pre spike counts
+// `rates`: decay of the traces at the pre and the post end, potentiation and depression in units of the weight
+// (a negative depression potentiates too: symmetric STDP), bounds below and above. `nearest`: a spike sets its trace, else it adds to it. `together`: a pre spike counts
 // as before a post spike of its tick.
 template <ffi::DataType type>
 static ffi::Error Pair(ffi::Buffer<type> w, ffi::Buffer<type> pre, ffi::Buffer<type> post,
@@ -77,7 +77,12 @@ static ffi::Error Pair(ffi::Buffer<type> w, ffi::Buffer<type> pre, ffi::Buffer<t
   for (const int32_t j : at_pre) {
     T* __restrict row = pw + j * m;
     const T by = a_minus * x[j], rise = up[j];
-    if (at_post.empty())
+    if (a_minus < T(0))
+      for (int64_t i = 0; i < m; ++i) {
+        const T both = (z[i] != T(0) ? rise * z[i] : T(0)) - by * last[i];
+        row[i] += std::min(both, high - row[i]);
+      }
+    else if (at_post.empty())
       for (int64_t i = 0; i < m; ++i) row[i] -= std::min(by * last[i], row[i] - low);
     else
       for (int64_t i = 0; i < m; ++i) {

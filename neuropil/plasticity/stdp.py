@@ -1,4 +1,4 @@
-"""Pair-based spike-timing-dependent plasticity, for full and for sparse updates."""
+"""Spike-timing-dependent plasticity of pairs and triplets, for full and for sparse updates."""
 
 from __future__ import annotations
 
@@ -8,66 +8,30 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from neuropil import native
-from neuropil.core import Cols, Part, Rows, System, param
+from neuropil.core import Cols, Event, Part, Rows, param
+from neuropil.plasticity.bounds import Bounds, HardBounds, NoBounds, SoftBounds
+from neuropil.plasticity.rule import Rule, bounded, check_weight
 
 
-class HardBounds(Part):
-    """Additive changes in units of (high - low), cut off at the bounds."""
+class Triplet(Part):
+    r"""Two more traces, slow ones: a post spike potentiates more where the post end has just spiked too.
 
-    low: Array = param(0.0)
-    high: Array = param(1.0)
+    In `PairSTDP` a post spike then changes the weight by $r_1 (A_+ + A_3^+ o_2)$ and a pre spike by
+    $-o_1 (A_- + A_3^- r_2)$; $r_2$ (pre, `tau_x`) and $o_2$ (post, `tau_y`) as they were before the spike.
 
-    def up(self, w: Array, amount: Array) -> Array:
-        """What a potentiation by `amount` adds to w."""
-        return jnp.minimum(amount * (self.high - self.low), self.high - w)
-
-    def down(self, w: Array, amount: Array) -> Array:
-        """What a depression by `amount` takes from w."""
-        return jnp.minimum(amount * (self.high - self.low), w - self.low)
-
-
-class SoftBounds(Part):
-    r"""Changes that fade towards the bounds: up $(high - w)^\mu$, down $(w - low)^\mu$.
-
-    mu = 1 is multiplicative, between 0 and 1 the rule of Gütig et al. (2003), J. Neurosci. 23, 3697.
+    Defaults: Pfister, Gerstner (2006), J. Neurosci. 26, 9673, table 4, visual cortex, minimal model, all pairs.
     """
 
-    low: Array = param(0.0)
-    high: Array = param(1.0)
-    mu: Array = param(1.0, bounds=(0, 1))
-
-    def _scaled(self, room, amount):
-        span = self.high - self.low
-        part = jnp.clip(room / span, 0.0, 1.0)
-        safe = jnp.where(part > 0, part, 1.0)  # 0 ** mu has no derivative
-        change = jnp.where(part > 0, safe**self.mu, 0.0) * amount * span
-        return jnp.minimum(change, jnp.maximum(room, 0.0))  # a large change ends at the bound
-
-    def up(self, w: Array, amount: Array) -> Array:
-        """What a potentiation by `amount` adds to w."""
-        return self._scaled(self.high - w, amount)
-
-    def down(self, w: Array, amount: Array) -> Array:
-        """What a depression by `amount` takes from w."""
-        return self._scaled(w - self.low, amount)
+    a_plus: Array = param(6.5e-3, bounds=(0, None), source="Pfister, Gerstner (2006)")
+    a_minus: Array = param(0.0, bounds=(0, None), source="Pfister, Gerstner (2006)")
+    tau_x: Array = param(101.0, unit="ms", bounds=(0, None), source="Pfister, Gerstner (2006)")
+    tau_y: Array = param(114.0, unit="ms", bounds=(0, None), source="Pfister, Gerstner (2006)")
 
 
-class NoBounds(Part):
-    """Additive changes without limit."""
-
-    def up(self, w: Array, amount: Array) -> Array:
-        """What a potentiation by `amount` adds to w."""
-        return amount + jnp.zeros_like(w)
-
-    def down(self, w: Array, amount: Array) -> Array:
-        """What a depression by `amount` takes from w."""
-        return amount + jnp.zeros_like(w)
-
-
-class PairSTDP(System):
+class PairSTDP(Rule):
     r"""Every pair of a pre and a post spike changes the weight by a window of their distance in time.
 
     $$\Delta w = \begin{cases} A_+ e^{-s/\tau_+} & s > 0 \\ -A_- e^{s/\tau_-} & s < 0 \end{cases},
@@ -93,11 +57,14 @@ class PairSTDP(System):
     - `pairs`: "all", or "nearest": a spike pairs with the last one of the other end only (its trace is set to 1
       instead of growing by 1).
     - `together`: spikes of the same tick are a pre before a post spike, at distance 0.
+    - `symmetric`: both orders potentiate, A_- too; forgetting must come from elsewhere (`Normalise`).
+    - `triplet`: a `Triplet`, for what depends on the rate of pairing (always the full update).
     - `batch`: number of samples of a `Batched` fast system; changes are averaged over it.
 
     Defaults: Song, Miller, Abbott (2000), Nat. Neurosci. 3, 919 (window 20 ms, A+ 0.005, A-/A+ 1.05).
 
-    Raises ValueError for `events` together with `batch`, or less than one event.
+    Raises ValueError for `events` together with `batch`, less than one event, or a number of events together
+    with `triplet`.
     """
 
     pre: int = eqx.field(static=True)
@@ -108,13 +75,19 @@ class PairSTDP(System):
     tau_minus: Array = param(
         20.0, unit="ms", bounds=(0, None), source="Song, Miller, Abbott (2000)"
     )
-    bounds: HardBounds | SoftBounds | NoBounds = eqx.field(default_factory=HardBounds)
+    bounds: Bounds = eqx.field(default_factory=HardBounds)
     events: int | bool | None = eqx.field(static=True, default=None)
     batch: int | None = eqx.field(static=True, default=None)
     pairs: Literal["all", "nearest"] = eqx.field(static=True, default="all")
     together: bool = eqx.field(static=True, default=False)
+    symmetric: bool = eqx.field(static=True, default=False)
+    triplet: Triplet | None = None
 
     def __check_init__(self):
+        if self.triplet is not None and self._few:
+            raise ValueError(
+                f"PairSTDP: events = {self.events} and triplet do not go together; leave one out"
+            )
         if self.pairs not in ("all", "nearest"):
             raise ValueError(f"PairSTDP: pairs={self.pairs!r}; write 'all' or 'nearest'")
         if self.events is not None and self.batch is not None:
@@ -129,6 +102,8 @@ class PairSTDP(System):
         dtype = self.tau_plus.dtype
         state = {"pre": jnp.zeros((*batch, self.pre), dtype)}
         state["post"] = jnp.zeros((*batch, self.post), dtype)
+        if self.triplet is not None:
+            state |= {"pre_slow": state["pre"], "post_slow": state["post"]}
         if self._few:
             state["missed"] = jnp.int32(0)
         return state
@@ -136,8 +111,12 @@ class PairSTDP(System):
     @property
     def in_place(self) -> bool:
         """Whether a kernel writes the weight after the spikes it reads (`Managed` need not order the two)."""
-        kernel = self.events is True and not isinstance(self.bounds, SoftBounds)
-        return kernel and native.available("stdp")
+        return self._by_kernel and native.available("stdp")
+
+    @property
+    def _by_kernel(self) -> bool:
+        plain = self.triplet is None and not isinstance(self.bounds, SoftBounds)
+        return self.events is True and plain
 
     @property
     def _few(self) -> bool:
@@ -157,16 +136,33 @@ class PairSTDP(System):
         """The traces that the spikes of this tick pair with."""
         return {"pre": new["pre"] if self.together else before["pre"], "post": before["post"]}
 
-    def step(self, state, event, tick):
-        pre = event.reads["pre"].astype(self.tau_plus.dtype)
-        post = event.reads["post"].astype(self.tau_plus.dtype)
+    def change(self, state, event: Event, dt):
+        pre, post = (event.reads[k].astype(self.tau_plus.dtype) for k in ("pre", "post"))
+        before, new = self._traces(state, pre, post, dt)
+        seen = self._seen(before, new)
+        at_post, at_pre = post * self.a_plus, pre * self.a_minus
+        if self.triplet is not None:
+            t = self.triplet
+            slow_pre = state["pre_slow"] * jnp.exp(-dt / t.tau_x)
+            slow_post = state["post_slow"] * jnp.exp(-dt / t.tau_y)
+            at_post = at_post + post * t.a_plus * slow_post
+            at_pre = at_pre + pre * t.a_minus * slow_pre
+            new |= {"pre_slow": slow_pre + pre, "post_slow": slow_post + post}
+        over = "i,j->ij" if self.batch is None else "bi,bj->ij"
+        n = self.batch or 1
+        up = jnp.einsum(over, at_post, seen["pre"]) / n
+        down = jnp.einsum(over, seen["post"], at_pre) / n
+        return (new, up + down, jnp.zeros_like(down)) if self.symmetric else (new, up, down)
+
+    def step(self, state, x, tick):
+        check_weight(self, x.theta)
         if self._few:
+            pre, post = (x.reads[k].astype(self.tau_plus.dtype) for k in ("pre", "post"))
             before, new = self._traces(state, pre, post, tick.dt)
-            update, missed = self._sparse(event.theta, pre, post, self._seen(before, new))
+            update, missed = self._sparse(x.theta, pre, post, self._seen(before, new))
             return {**new, "missed": state["missed"] + missed}, update
-        by_kernel = self.events is True and not isinstance(self.bounds, SoftBounds)
-        change = native.prefer(_by_events, _whole) if by_kernel else _whole
-        return change(self, state, event.theta, pre, post, tick.dt)
+        change = native.prefer(_by_events, _whole) if self._by_kernel else _whole
+        return change(self, state, x, tick.dt)
 
     def _sparse(self, w, pre, post, before):
         """Rows of the cells that spiked at the post end, columns of those at the pre end."""
@@ -175,41 +171,47 @@ class PairSTDP(System):
         up = post_there[:, None] * before["pre"][None, :] * self.a_plus
         down = before["post"][:, None] * pre_there[None, :] * self.a_minus
         rows = Rows(i, self.bounds.up(w[i], up) * (post_there[:, None] > 0))
-        cols = Cols(j, -self.bounds.down(w[:, j], down) * (pre_there[None, :] > 0))
+        change = self.bounds.up if self.symmetric else lambda *a: -self.bounds.down(*a)
+        cols = Cols(j, change(w[:, j], down) * (pre_there[None, :] > 0))
         missed = (post != 0).sum() + (pre != 0).sum() - (post_there != 0).sum()
         return (rows, cols), (missed - (pre_there != 0).sum()).astype(jnp.int32)
 
 
-def _whole(rule, state, w, pre, post, dt):
+def _whole(rule, state, event, dt):
     """(traces, the whole matrix) after a tick."""
-    before, new = rule._traces(state, pre, post, dt)
-    seen = rule._seen(before, new)
-    over = "i,j->ij" if rule.batch is None else "bi,bj->ij"
-    n = rule.batch or 1
-    up = jnp.einsum(over, post, seen["pre"]) * rule.a_plus / n
-    down = jnp.einsum(over, seen["post"], pre) * rule.a_minus / n
-    above = below = w
-    if rule.events is True and not isinstance(rule.bounds, NoBounds):
-        # a weight outside its bounds comes back when it is touched, not before
-        low, high = rule.bounds.low, rule.bounds.high
-        within, inside = (low <= w) & (w <= high), jnp.clip(w, low, high)
-        above = jnp.where(within | (post[:, None] != 0), w, inside)
-        below = jnp.where(within | (pre[None, :] != 0), w, inside)
+    new, up, down = rule.change(state, event, dt)
+    w = event.theta
+    if rule.events is not True or isinstance(rule.bounds, NoBounds):
+        return new, bounded(rule.bounds, w, up, down)
+    # a weight outside its bounds comes back when it is touched, not before
+    post, pre = event.reads["post"][:, None] != 0, event.reads["pre"][None, :] != 0
+    low, high = rule.bounds.low, rule.bounds.high
+    within, inside = (low <= w) & (w <= high), jnp.clip(w, low, high)
+    above = jnp.where(within | post | (pre & rule.symmetric), w, inside)
+    below = jnp.where(within | (pre & (not rule.symmetric)), w, inside)
     return new, w + rule.bounds.up(above, up) - rule.bounds.down(below, down)
 
 
-def _by_events(rule, state, w, pre, post, dt):
+def _by_events(rule, state, event, dt):
     """The same by the kernel, in place."""
+    w, (pre, post) = (
+        event.theta,
+        (event.reads[k].astype(rule.tau_plus.dtype) for k in ("pre", "post")),
+    )
 
     def plain(w, pre, post, trace_pre, trace_post, _):
-        new, w = _whole(rule, {"pre": trace_pre, "post": trace_post}, w, pre, post, dt)
+        now = Event(w, {"pre": pre, "post": post}, None, None)
+        new, w = _whole(rule, {"pre": trace_pre, "post": trace_post}, now, dt)
         return w, new["pre"], new["post"]
 
     hard = isinstance(rule.bounds, HardBounds)
     low, high = (rule.bounds.low, rule.bounds.high) if hard else (-jnp.inf, jnp.inf)
     span = high - low if hard else 1.0
     decays = jnp.exp(-dt / rule.tau_plus), jnp.exp(-dt / rule.tau_minus)
-    numbers = (*decays, rule.a_plus * span, rule.a_minus * span, low, high)
+    fall = (
+        -rule.a_minus if rule.symmetric else rule.a_minus
+    )  # the kernel potentiates where it is negative
+    numbers = (*decays, rule.a_plus * span, fall * span, low, high)
     args = (w, pre, post, state["pre"], state["post"])
     row = ((0,),)
     w, trace_pre, trace_post = native.call(
@@ -233,6 +235,64 @@ def _spiking(spikes: Array, m: int) -> tuple[Array, Array]:
     return index, jnp.where(there, spikes[index], 0.0)
 
 
+def triplet_stdp(pre: int, post: int, **more) -> PairSTDP:
+    """The minimal triplet rule of visual cortex: no pair potentiation, triplet potentiation, pair depression.
+
+    `more`: other arguments of `PairSTDP`.
+
+    Source: Pfister, Gerstner (2006), J. Neurosci. 26, 9673, table 4, all-to-all.
+
+    >>> rule = triplet_stdp(3, 2)
+    >>> float(rule.a_plus), round(float(rule.a_minus), 5), float(rule.triplet.tau_y)
+    (0.0, 0.0071, 114.0)
+    """
+    numbers = dict(a_plus=0.0, a_minus=7.1e-3, tau_plus=16.8, tau_minus=33.7, triplet=Triplet())
+    return PairSTDP(pre, post, **(numbers | more))
+
+
+def symmetric_stdp(pre: int, post: int, rate: float = 0.005, tau: float = 20.0, **more) -> PairSTDP:
+    r"""STDP whose window is $\eta e^{-|s| / \tau}$: any pair potentiates, whatever its order.
+
+    `more`: other arguments of `PairSTDP`. It only adds: put a `Normalise` after it (`InTurn`).
+
+    Source: Hao, Huang, Dong, Xu (2020), Neural Netw. 121, 387 (arXiv:1812.06574).
+
+    >>> rule = symmetric_stdp(3, 2, 0.1)
+    >>> pair_window(rule, jnp.array([5.0]), jnp.array([0.0, 10.0])).round(3).tolist()
+    [[0.07800000160932541], [0.07800000160932541]]
+    """
+    numbers = dict(a_plus=rate, a_minus=rate, tau_plus=tau, tau_minus=tau, symmetric=True)
+    return PairSTDP(pre, post, **(numbers | more))
+
+
+def trial_change(rule: PairSTDP, pre: Array, post: Array, dt: float | Array) -> tuple[Array, Array]:
+    """(potentiation, depression) of every synapse by a whole trial, before bounds, as two matrix products.
+
+    What `PairSTDP` adds up tick by tick where bounds do not matter: for weights that are held within a trial
+    and changed at its end.
+
+    **Arguments**: `pre` (time, pre), `post` (time, post), spikes; `dt` (ms). Traces start at 0. Returns two
+    arrays (post, pre).
+
+    >>> spikes = jnp.array([[1.0], [0.0]]), jnp.array([[0.0], [1.0]])
+    >>> [round(float(c[0, 0]), 3) for c in trial_change(PairSTDP(1, 1, 1.0, 1.0), *spikes, 20.0)]
+    [0.368, 0.0]
+
+    Raises ValueError for triplets, which are no products of two trains.
+    """
+    if rule.triplet is not None:
+        raise ValueError("trial_change: a triplet rule goes tick by tick; use it in a Managed")
+
+    def tick(state, now):
+        before, new = rule._traces(state, *now, dt)
+        return new, rule._seen(before, new)
+
+    zero = {"pre": jnp.zeros_like(pre[0]), "post": jnp.zeros_like(post[0])}
+    _, seen = lax.scan(tick, zero, (pre, post))
+    up, down = rule.a_plus * (post.T @ seen["pre"]), rule.a_minus * (seen["post"].T @ pre)
+    return (up + down, jnp.zeros_like(down)) if rule.symmetric else (up, down)
+
+
 def pair_window(rule: PairSTDP, pre: Array, post: Array) -> Array:
     """Change of weight for every pair of spike times `pre` (m,) and `post` (n,), in ms, as (n, m).
 
@@ -245,4 +305,5 @@ def pair_window(rule: PairSTDP, pre: Array, post: Array) -> Array:
     s = post[:, None] - pre[None, :]
     up = rule.a_plus * jnp.exp(jnp.minimum(-s, 0.0) / rule.tau_plus)
     down = rule.a_minus * jnp.exp(jnp.minimum(s, 0.0) / rule.tau_minus)
+    down = -down if rule.symmetric else down
     return jnp.where(s > 0, up, 0.0) - jnp.where(s < 0, down, 0.0)

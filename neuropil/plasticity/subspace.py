@@ -139,6 +139,8 @@ class OjaSubspace(System):
     repeats: int = eqx.field(static=True, default=5)
     levels: int | None = eqx.field(static=True, default=None)
 
+    needs = ("pre",)
+
     def __check_init__(self):
         m, n = self.shape
         if not 0 < m <= n:

@@ -81,6 +81,8 @@ class Tempotron(System):
     threshold: Array = param(1.0)
     momentum: Array = param(0.0, bounds=(0, 1))
 
+    needs = ("psp", "target")
+
     def init(self, dt, key):
         return jnp.zeros((self.post, self.pre), self.rate.dtype)
 

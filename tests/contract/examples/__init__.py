@@ -6,6 +6,7 @@ To add a part: write an `Example` in its room's file whose `of` names its class.
 
 from neuropil.cells import Membrane
 from neuropil.core import System
+from neuropil.plasticity import Rule
 from neuropil.wiring import Wiring
 from tests.contract.examples import (
     belief,
@@ -15,6 +16,8 @@ from tests.contract.examples import (
     core,
     dendrites,
     learn,
+    memory,
+    plasticity,
     synapses,
     wiring,
 )
@@ -22,9 +25,21 @@ from tests.contract.examples.base import TICKS, Converges, Example
 
 __all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Converges", "Example"]
 
-ABSTRACT = {System, Wiring, Membrane}
+ABSTRACT = {System, Wiring, Membrane, Rule}
 EXAMPLES: dict[str, Example] = {
     name: example
-    for room in (core, cells, synapses, wiring, coding, dendrites, blocks, belief, learn)
+    for room in (
+        core,
+        cells,
+        synapses,
+        wiring,
+        coding,
+        dendrites,
+        blocks,
+        belief,
+        learn,
+        memory,
+        plasticity,
+    )
     for name, example in room.EXAMPLES.items()
 }
