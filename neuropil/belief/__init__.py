@@ -1,6 +1,14 @@
 """Filters: Kalman, hidden Markov, hierarchical Gaussian; smoothers as functions over a run; fits."""
 
+from neuropil.belief.fit import Fit, Free, Posterior, fit, sample_posterior
 from neuropil.belief.hgf import HGF
+from neuropil.belief.hierarchy import (
+    Chooser,
+    binary_hgf,
+    categorical_hgf,
+    continuous_hgf,
+    probabilities,
+)
 from neuropil.belief.hmm import (
     HMM,
     Categorical,
@@ -22,6 +30,7 @@ from neuropil.belief.nodes import (
     Volatile,
     Volatility,
 )
+from neuropil.belief.nonlinear import ExtendedKalman, UnscentedKalman
 from neuropil.belief.volatility import Classical, Enhanced, Unbounded, VolatilityUpdate
 
 __all__ = [
@@ -31,22 +40,34 @@ __all__ = [
     "Beliefs",
     "Binary",
     "Categorical",
+    "Chooser",
     "Classical",
     "Continuous",
     "Counts",
     "Enhanced",
+    "ExtendedKalman",
+    "Fit",
+    "Free",
     "GaussianBelief",
     "Kalman",
     "Normal",
+    "Posterior",
     "Prediction",
     "State",
     "StateBelief",
     "Unbounded",
+    "UnscentedKalman",
     "Value",
     "Volatile",
     "Volatility",
     "VolatilityUpdate",
+    "binary_hgf",
+    "categorical_hgf",
+    "continuous_hgf",
+    "fit",
+    "probabilities",
     "sample",
+    "sample_posterior",
     "smooth",
     "smooth_states",
     "viterbi",

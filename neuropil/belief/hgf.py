@@ -79,6 +79,7 @@ class HGF(System):
     The beliefs stay finite however long the run is: the rule is bounded, and |log Omega| is held below 80.
 
     >>> import jax.random as jr
+    >>> from neuropil.belief import Continuous
     >>> from neuropil.core import run, start
     >>> net = HGF({"u": Continuous(100.0), "x": State(volatility=-3.0)}, {"x>u": Value()})
     >>> u = jnp.sin(2 * jnp.pi / 40) + 0.2 * jnp.cos(2 * jnp.pi / 97)  # gain 100 / (100 + 1 / (1 + e^-3))

@@ -70,21 +70,8 @@ class Kalman(System):
         return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
 
     def update(self, mean: Array, cov: Array, x: Array) -> GaussianBelief:
-        """The belief N(mean, cov) after seeing x."""
-        seen = ~jnp.isnan(x)
-        # a missing element becomes an observation of 0 = 0 + N(0, 1), which says nothing
-        C = jnp.where(seen[:, None], self.C, 0.0)
-        both = seen[:, None] & seen[None, :]
-        R = jnp.where(both, self.R, jnp.eye(x.size, dtype=self.R.dtype))
-        error = jnp.where(seen, jnp.where(seen, x, 0.0) - C @ mean, 0.0)
-        chol = jnp.linalg.cholesky(C @ cov @ C.T + R)
-        gain = jsl.cho_solve((chol, True), C @ cov).T
-        keep = jnp.eye(mean.size, dtype=cov.dtype) - gain @ C
-        after = keep @ cov @ keep.T + gain @ R @ gain.T
-        white = jsl.solve_triangular(chol, error, lower=True)
-        log_det = 2 * jnp.log(jnp.diagonal(chol)).sum()
-        log_evidence = -0.5 * (white @ white + log_det + seen.sum() * jnp.log(2 * jnp.pi))
-        return GaussianBelief(mean + gain @ error, (after + after.T) / 2, log_evidence)
+        """The belief N(mean, cov) after seeing x; NaN elements are missing."""
+        return condition(mean, cov, x - self.C @ mean, self.C, self.R)
 
     def predict(self, mean: Array, cov: Array) -> tuple[Array, Array]:
         """The belief one tick later, before it is updated."""
@@ -99,6 +86,27 @@ class Kalman(System):
 
     def rest(self):
         return GaussianBelief(self.mean, self.cov, jnp.zeros((), self.mean.dtype))
+
+
+def condition(mean: Array, cov: Array, error: Array, C: Array, R: Array) -> GaussianBelief:
+    """N(mean, cov) after an observation with error x - E[x] (m,), slope C (m, n), noise R (m, m).
+
+    NaN elements of the error are missing, and left out of belief and evidence.
+    """
+    seen = ~jnp.isnan(error)
+    # a missing element becomes an observation of 0 = 0 + N(0, 1), which says nothing
+    C = jnp.where(seen[:, None], C, 0.0)
+    both = seen[:, None] & seen[None, :]
+    R = jnp.where(both, R, jnp.eye(error.size, dtype=R.dtype))
+    error = jnp.where(seen, error, 0.0)
+    chol = jnp.linalg.cholesky(C @ cov @ C.T + R)
+    gain = jsl.cho_solve((chol, True), C @ cov).T
+    keep = jnp.eye(mean.size, dtype=cov.dtype) - gain @ C
+    after = keep @ cov @ keep.T + gain @ R @ gain.T
+    white = jsl.solve_triangular(chol, error, lower=True)
+    log_det = 2 * jnp.log(jnp.diagonal(chol)).sum()
+    log_evidence = -0.5 * (white @ white + log_det + seen.sum() * jnp.log(2 * jnp.pi))
+    return GaussianBelief(mean + gain @ error, (after + after.T) / 2, log_evidence)
 
 
 def smooth(model: Kalman, filtered: GaussianBelief) -> tuple[Array, Array, Array]:

@@ -92,8 +92,8 @@ def check_bounds(module: Any) -> None:
             raise ValueError(f"{owner}.{name} = {bad:g} {meta['unit']} but it must be {limit}")
 
 
-def _to_free(value, low, high):
-    """Inverse of `_to_bound`."""
+def to_free(value: Any, low: Number | None, high: Number | None) -> Any:
+    """A value between its bounds (None: no bound) in a coordinate without; see `unconstrain`."""
     if low is None and high is None:
         return value
     if low is not None and high is not None:
@@ -103,7 +103,8 @@ def _to_free(value, low, high):
     return gap + jnp.log(-jnp.expm1(-gap))  # inverse softplus, stable for large gaps
 
 
-def _to_bound(free, low, high):
+def to_bound(free: Any, low: Number | None, high: Number | None) -> Any:
+    """Back from the coordinate of `to_free`."""
     if low is not None and high is not None:
         return low + (high - low) * jax.nn.sigmoid(free)
     if low is not None:
@@ -150,7 +151,7 @@ def unconstrain(tree: Any) -> Any:
     """
 
     def change(value, low, high):
-        free = _to_free(value, low, high)
+        free = to_free(value, low, high)
         if not isinstance(free, jax.core.Tracer) and not bool(jnp.isfinite(free).all()):
             raise ValueError(
                 f"unconstrain: a value lies on or outside its bounds ({low}, {high}), where the free "
@@ -163,7 +164,7 @@ def unconstrain(tree: Any) -> Any:
 
 def constrain(tree: Any) -> Any:
     """Back from the free coordinates of `unconstrain` to values inside their bounds."""
-    return _map_params(tree, _to_bound)
+    return _map_params(tree, to_bound)
 
 
 class Part(eqx.Module):
