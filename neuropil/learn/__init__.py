@@ -26,6 +26,16 @@ from neuropil.learn.credit import (
     squared_error,
 )
 from neuropil.learn.feedback import DirectFeedbackAlignment, FeedbackAlignment
+from neuropil.learn.forward_mode import (
+    Broadcast,
+    ForwardMode,
+    eprop,
+    messages,
+    rtrl,
+    snap1,
+    uoro,
+)
+from neuropil.learn.influence import ExactInfluence, Influence, RankOneInfluence, UnitInfluence
 from neuropil.learn.layers import Layer, Unsuited, activities, flatten, layers, mirror, unit_rms
 from neuropil.learn.learners import (
     AsSystem,
@@ -49,6 +59,7 @@ from neuropil.learn.local import (
 )
 from neuropil.learn.loop import Fit, NonFiniteError, check_data, evaluate, minibatches, train
 from neuropil.learn.optimiser import Gradient, Optimiser, learnable
+from neuropil.learn.overtime import Online, OnlineCredit, OverTime
 from neuropil.learn.perturbation import (
     NodePerturbation,
     Perturbation,
@@ -63,6 +74,7 @@ from neuropil.learn.registry import LEARNERS, learner, refusal
 from neuropil.learn.signs import keep_signs, scale_gradients
 from neuropil.learn.targets import TargetPropagation
 from neuropil.learn.trainer import Trainer
+from neuropil.learn.truncated import Synthesiser, Truncated, synthetic_gradients
 from neuropil.learn.wiring_diagram import Diagram, LinearSystem, Wired, beside, box
 
 __all__ = [
@@ -72,19 +84,23 @@ __all__ = [
     "Backpropagation",
     "Beside",
     "Boxcar",
+    "Broadcast",
     "CosinePrototypes",
     "CounterCurrent",
     "Credit",
     "Descender",
     "Diagram",
     "DirectFeedbackAlignment",
+    "ExactInfluence",
     "FeedbackAlignment",
     "Fit",
     "ForwardForward",
+    "ForwardMode",
     "Gaussian",
     "Gradient",
     "Identity",
     "Implements",
+    "Influence",
     "Layer",
     "Learner",
     "LinearSystem",
@@ -92,11 +108,15 @@ __all__ = [
     "NodePerturbation",
     "NonFiniteError",
     "Objective",
+    "Online",
+    "OnlineCredit",
     "Optimiser",
+    "OverTime",
     "Paired",
     "Perturbation",
     "Projected",
     "Prototypes",
+    "RankOneInfluence",
     "RateLIF",
     "Series",
     "Sigmoid",
@@ -104,11 +124,14 @@ __all__ = [
     "SuperSpike",
     "Supervised",
     "Surrogate",
+    "Synthesiser",
     "TargetPropagation",
     "Taught",
     "Tied",
     "Trainer",
     "Triangle",
+    "Truncated",
+    "UnitInfluence",
     "Unsuited",
     "Updates",
     "Wired",
@@ -120,6 +143,7 @@ __all__ = [
     "check_data",
     "correct",
     "cross_entropy",
+    "eprop",
     "evaluate",
     "evolution_strategies",
     "flatten",
@@ -128,17 +152,22 @@ __all__ = [
     "layers",
     "learnable",
     "learner",
+    "messages",
     "minibatches",
     "mirror",
     "project_update",
     "rate_weights",
     "refusal",
+    "rtrl",
     "scale_gradients",
     "series",
+    "snap1",
     "spsa",
     "squared_error",
+    "synthetic_gradients",
     "train",
     "unit_rms",
+    "uoro",
     "weight_perturbation",
     "weighted_rate",
 ]

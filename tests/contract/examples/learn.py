@@ -103,7 +103,7 @@ def _online(credit, spiking=False):
         if spiking:
             net = _cells(a, learn.Broadcast.init_uniform(3, 2, b, adaptive=True))
             return learn.Online(net, loss, learn.eprop(3, net))
-        net = core.Chain(cells.LSTM.init_uniform(3, 2, a), dense(2, 2, b))
+        net = core.Chain(cells.SimpleRNN.init_uniform(3, 2, a), dense(2, 2, b))
         return learn.Online(net, loss, credit(key))
 
     return make
@@ -122,7 +122,7 @@ EXAMPLES = {
     "uoro": Example(_online(lambda k: learn.uoro()), _pairs, (learn.Online,)),
     "e-prop": Example(_online(None, spiking=True), _pairs, (learn.Online,)),
     "synthetic gradients": Example(
-        _online(lambda k: learn.synthetic_gradients(2, 4, (3,), k)), _spans, (learn.Online,)
+        _online(lambda k: learn.synthetic_gradients(2, 2, (3,), k)), _spans, (learn.Online,)
     ),
     "broadcast": Example(
         lambda k: learn.Broadcast.init_uniform(3, 2, k), normal(3), (learn.Broadcast,)
