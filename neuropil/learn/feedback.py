@@ -17,31 +17,30 @@ from neuropil.wiring.base import Wiring, uniform
 
 
 @jax.custom_vjp
-def _only_back(back: Wiring, x: Array) -> Array:
-    """Zero, in the shape of `back.forward(x)`; its gradient to x is that of `back.forward`."""
-    like = jax.eval_shape(back.forward, x)
-    return jnp.zeros(like.shape, like.dtype)
+def _told(z: Array, back: Wiring, x: Array) -> Array:
+    """z itself; its error goes to z and, as through `back.forward(x)`, to x."""
+    return z
 
 
-def _forth(back, x):
-    return _only_back(back, x), (back, x)
+def _forth(z, back, x):
+    return z, (back, x)
 
 
 def _back(kept, g):
     back, x = kept
     none = jax.tree.map(jnp.zeros_like, eqx.filter(back, eqx.is_inexact_array))
-    return none, jax.linear_transpose(back.forward, x)(g)[0]
+    bare = eqx.tree_at(lambda w: w.bias, back, None) if back.bias is not None else back
+    return g, none, jax.linear_transpose(bare.forward, x)(g)[0]
 
 
-_only_back.defvjp(_forth, _back)
+_told.defvjp(_forth, _back)
 
 
 def _aligned(layer: Layer, back: Wiring, a: Array) -> Array:
     """The layer, whose error goes down through `back` in place of its own weights."""
     for f in layer.before:
         a = f(a)
-    z = layer.wiring.forward(jax.lax.stop_gradient(a))
-    return layer.activity(z + _only_back(back, a))
+    return layer.activity(_told(layer.wiring.forward(jax.lax.stop_gradient(a)), back, a))
 
 
 class FeedbackAlignment(Objective):

@@ -11,9 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-from neuropil.cells import LIF
+from neuropil.cells import LIF, SimpleRNN
 from neuropil.core import Chain, advance, start
 from neuropil.learn import (
+    OverTime,
     Supervised,
     Trainer,
     Unsuited,
@@ -65,6 +66,10 @@ def _spiking():
     return Chain(wire=Dense.init_uniform(9, 3, _a), cell=LIF(3))
 
 
+def _recurrent():
+    return Chain(SimpleRNN.init_uniform(9, 6, _a), Dense.init_uniform(6, 3, _b, bias=True))
+
+
 _FLAT = {"x": _inputs((9,)), "y": _labels()}
 _LABEL = Supervised(cross_entropy)
 _SCALAR = lambda w, batch, key: jnp.mean((batch["x"] @ w - batch["y"].astype(jnp.float32)) ** 2)
@@ -75,20 +80,32 @@ NETWORKS = {
     "conv": (_conv(), {"x": _inputs((1, 6, 6)), "y": _labels()}, _LABEL),
     "any function": (0.1 * jnp.ones(9), _FLAT, _SCALAR),
     "spiking": (_spiking(), _FLAT, _LABEL),
+    "recurrent": (
+        _recurrent(),
+        {"x": jnp.stack([_FLAT["x"], 0 * _FLAT["x"]], 1), "y": jnp.stack([_labels()] * 2, 1)},
+        OverTime(cross_entropy),  # also at the second tick, from memory
+    ),
 }
 
+RECURRENT = ("recurrent",)
 LAYERED = ("mlp", "mlp with unit_rms", "conv")
 ACCEPTS = {
-    "backpropagation": (*LAYERED, "any function"),
+    "backpropagation": (*LAYERED, *RECURRENT, "any function"),
     "feedback-alignment": LAYERED,
     "direct-feedback-alignment": LAYERED,
     "target-propagation": LAYERED,
     "forward-forward": ("mlp with unit_rms",),
     "counter-current": LAYERED,
     "node-perturbation": LAYERED,
-    "weight-perturbation": (*LAYERED, "any function"),
-    "spsa": (*LAYERED, "any function"),
-    "evolution-strategies": (*LAYERED, "any function"),
+    "weight-perturbation": (*LAYERED, *RECURRENT, "any function"),
+    "spsa": (*LAYERED, *RECURRENT, "any function"),
+    "evolution-strategies": (*LAYERED, *RECURRENT, "any function"),
+    "truncated-backpropagation": RECURRENT,
+    "synthetic-gradients": RECURRENT,
+    "real-time-recurrent-learning": RECURRENT,
+    "snap-1": RECURRENT,
+    "uoro": RECURRENT,
+    "e-prop": RECURRENT,
 }
 
 
@@ -96,22 +113,36 @@ def test_the_table_is_complete():
     assert set(ACCEPTS) == set(LEARNERS)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_every_learner_trains_the_networks_it_accepts_and_says_why_it_refuses_the_others(network):
+def test_every_pair_is_accepted_or_refused_with_a_reason():
+    for network, (net, batch, loss) in NETWORKS.items():
+        for name in LEARNERS:
+            reason = refusal(name, net, batch["x"][0], loss, jr.key(1))
+            if network in ACCEPTS[name]:
+                assert not reason, f"{name} refuses {network}: {reason}"
+            else:
+                assert len(reason) > 20, f"{name} refuses {network} without a reason"
+                assert any(word in reason for word in ("needs", "write", "layers")), reason
+
+
+# by default the network that every layered learner accepts; each of the others costs ten more programs
+@pytest.mark.parametrize(
+    "network",
+    [
+        n
+        if n in ("mlp with unit_rms", "any function", "recurrent")
+        else pytest.param(n, marks=pytest.mark.slow)
+        for n in NETWORKS
+        if any(n in accepted for accepted in ACCEPTS.values())
+    ],
+)
+def test_every_learner_trains_the_networks_it_accepts(network):
     net, batch, loss = NETWORKS[network]
-    x = batch["x"][0]
-    trainers = {}
-    for name in LEARNERS:
-        reason = refusal(name, net, x, loss, jr.key(1))
-        if network not in ACCEPTS[name]:
-            assert len(reason) > 20, f"{name} refuses {network} without a reason"
-            assert any(word in reason for word in ("needs", "write", "layers")), reason
-            continue
-        assert not reason, f"{name} refuses {network}: {reason}"
-        credit = learner(name, net, x, jr.key(1))
-        trainers[name] = Trainer(net, loss, optax.adam(0.02), credit=credit)
-    if not trainers:
-        return
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
+    trainers = {
+        name: Trainer(net, loss, tx, credit=learner(name, net, batch["x"][0], jr.key(1)))
+        for name in LEARNERS
+        if network in ACCEPTS[name]
+    }
 
     @jax.jit  # all learners in one program
     def epochs(carries):
