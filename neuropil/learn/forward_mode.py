@@ -32,6 +32,7 @@ from neuropil.learn.influence import (
     unit_layout,
     why_not_units,
 )
+from neuropil.learn.layers import Unsuited
 from neuropil.learn.optimiser import learnable
 from neuropil.learn.overtime import OnlineCredit, OverTime
 from neuropil.wiring.base import Wiring, check_weight, uniform
@@ -219,7 +220,7 @@ def messages(model: System) -> tuple[str, ...]:
     >>> messages(SimpleRNN.init_uniform(1, 2, jr.key(0)))
     ('',)
 
-    Raises ValueError where there is none: then say `cut=`.
+    Raises Unsuited where there is none: then say `cut=`.
     """
     ends = {Network: "outputs", LSTM: "h", SimpleRNN: ""}
     found = [
@@ -228,9 +229,9 @@ def messages(model: System) -> tuple[str, ...]:
         if type(part) in ends
     ]
     if not found:
-        raise ValueError(
-            f"eprop: {type(model).__name__} holds no Network, SimpleRNN or LSTM; say by cut= which paths of its"
-            " state its units hear each other through"
+        raise Unsuited(
+            f"eprop needs a Network, SimpleRNN or LSTM in {type(model).__name__}; or write cut=, the paths of"
+            " its state through which its units hear each other"
         )
     return tuple(found)
 

@@ -137,6 +137,8 @@ class UnitInfluence(Influence):
     def advance(self, memory, back, tick):
         k = next(a.shape[0] for a in jax.tree.leaves(memory))
         n, dtype = self.units, jnp.result_type(float)
+        if not k:
+            return memory  # all is cut: what a tick does to its own error is all there is
         ones = jnp.repeat(jnp.eye(k, dtype=dtype), n, 1)
         if self.alone:
             blocks, fresh = jax.vmap(back)(ones)
@@ -149,24 +151,29 @@ class UnitInfluence(Influence):
         def moved(m, i):
             if m is None:
                 return None
-            rows = m.reshape(k, -1, n, *m.shape[2:])
+            rows = m.reshape(k, m.shape[1] // n, n, *m.shape[2:])
             return i + jnp.einsum("abn,brn...->arn...", blocks, rows).reshape(m.shape)
 
         return jax.tree.map(moved, memory, fresh, is_leaf=lambda a: a is None)
 
     def along(self, memory, g):
-        g = g.reshape(-1, self.units)
+        n = self.units
+        g = g.reshape(g.size // n, n)
 
         def one(m):
-            rows = m.reshape(m.shape[0], -1, self.units, *m.shape[2:])
+            rows = m.reshape(m.shape[0], m.shape[1] // n, n, *m.shape[2:])
             return jnp.einsum("kn,krn...->rn...", g, rows).reshape(m.shape[1:])
 
         return jax.tree.map(one, memory)
 
     def _immediate(self, back: Back, size: int, theta: PyTree) -> PyTree:
         """I: every parameter reaches one unit, so the derivative of the sum over units is the derivative."""
-        k = size // self.units
-        ones = jnp.repeat(jnp.eye(k, dtype=jnp.result_type(float)), self.units, 1)
+        k, dtype = size // self.units, jnp.result_type(float)
+        if not k:
+            return jax.tree.map(
+                lambda p: jnp.zeros((0, *p.shape), dtype) if self.owns(p) else None, theta
+            )
+        ones = jnp.repeat(jnp.eye(k, dtype=dtype), self.units, 1)
         fresh = jax.vmap(lambda c: back(c)[1])(ones)
         return jax.tree.map(lambda f, p: f if self.owns(p) else None, fresh, theta)
 
@@ -179,7 +186,7 @@ def why_not_units(
     Cotangents drawn at random tell: what comes back to a parameter must be that of its own unit times the
     derivative of the sum, and (`alone`) what comes back to the state must stay within the unit.
     """
-    if size % influence.units or not size:
+    if size % influence.units:
         return f"the state has {size} numbers, which is no multiple of {influence.units} units"
     k, n = size // influence.units, influence.units
     draw = jr.normal(key, (n,), jnp.result_type(float))

@@ -98,6 +98,24 @@ def swap(tree: Any) -> Any:
     return jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), tree)
 
 
+def moving_sizes(model: Any) -> list[int]:
+    """Sizes of the floating-point arrays in a model's state. Raises Unsuited where it has none.
+
+    >>> from neuropil.cells import LSTM
+    >>> moving_sizes(LSTM.init_uniform(2, 5, jr.key(0)))
+    [5, 5]
+    """
+    if not isinstance(model, System):
+        raise Unsuited(f"needs a System that runs over time; {type(model).__name__} has no state")
+    state = jax.eval_shape(lambda: model.init(1.0, jr.key(0)))
+    sizes = [a.size for a in jax.tree.leaves(state) if jnp.issubdtype(a.dtype, jnp.floating)]
+    if not sizes:
+        raise Unsuited(
+            f"needs a state that lasts from tick to tick; {type(model).__name__} has none"
+        )
+    return sizes
+
+
 class OnlineCredit(Credit):
     """A learner that goes along with time. A subclass writes `begin` and `advance`.
 
@@ -130,7 +148,7 @@ class OnlineCredit(Credit):
 
     def refuses(self, model, loss):
         if not isinstance(model, System):
-            return f"learns over time, but {type(model).__name__} has no state; give a System"
+            return f"needs a System that runs over time; {type(model).__name__} has no state"
         if not isinstance(loss, OverTime):
             return "needs to see the error of each tick; write OverTime(squared_error) as the loss"
         return ""

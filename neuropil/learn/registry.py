@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 from jax import Array
 
 from neuropil.learn.credit import Backpropagation, Credit
 from neuropil.learn.feedback import DirectFeedbackAlignment, FeedbackAlignment
+from neuropil.learn.forward_mode import eprop, rtrl, snap1, uoro
 from neuropil.learn.layers import Unsuited
 from neuropil.learn.local import CounterCurrent, ForwardForward
+from neuropil.learn.overtime import moving_sizes
 from neuropil.learn.perturbation import (
     NodePerturbation,
     evolution_strategies,
@@ -22,6 +25,15 @@ from neuropil.learn.perturbation import (
     weight_perturbation,
 )
 from neuropil.learn.targets import TargetPropagation
+from neuropil.learn.truncated import Truncated, synthetic_gradients
+
+
+def _span(net: Any, x: Any) -> int:
+    """The shortest span above one tick of which a sequence is made."""
+    moving_sizes(net)
+    ticks = jax.tree.leaves(x)[0].shape[0]
+    return next((k for k in range(2, ticks + 1) if ticks % k == 0), 1)
+
 
 LEARNERS: dict[str, Callable[[Any, Any, Array], Credit]] = {
     "backpropagation": Backpropagation.init,
@@ -34,8 +46,19 @@ LEARNERS: dict[str, Callable[[Any, Any, Array], Credit]] = {
     "weight-perturbation": lambda net, x, key: weight_perturbation(),
     "spsa": lambda net, x, key: spsa(),
     "evolution-strategies": lambda net, x, key: evolution_strategies(),
+    "truncated-backpropagation": lambda net, x, key: Truncated(_span(net, x)),
+    "synthetic-gradients": lambda net, x, key: synthetic_gradients(
+        _span(net, x), sum(moving_sizes(net)), (32,), key
+    ),
+    "real-time-recurrent-learning": lambda net, x, key: rtrl(),
+    "snap-1": lambda net, x, key: snap1(min(moving_sizes(net))),
+    "uoro": lambda net, x, key: uoro(),
+    "e-prop": lambda net, x, key: eprop(min(moving_sizes(net)), net),
 }
-"""Name -> (network, one input, key) -> learner with its usual settings."""
+"""Name -> (network, one input, key) -> learner with its usual settings.
+
+The input of a network that runs over time is a sequence, (time, ...).
+"""
 
 
 def learner(name: str, net: Any, x: Any, key: Array) -> Credit:

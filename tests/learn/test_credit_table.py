@@ -82,8 +82,11 @@ NETWORKS = {
     "spiking": (_spiking(), _FLAT, _LABEL),
     "recurrent": (
         _recurrent(),
-        {"x": jnp.stack([_FLAT["x"], 0 * _FLAT["x"]], 1), "y": jnp.stack([_labels()] * 2, 1)},
-        OverTime(cross_entropy),  # also at the second tick, from memory
+        {
+            "x": jnp.stack([_FLAT["x"], *[0 * _FLAT["x"]] * 3], 1),
+            "y": jnp.stack([_labels()] * 4, 1),
+        },
+        OverTime(cross_entropy),  # also at the later ticks, from memory
     ),
 }
 
