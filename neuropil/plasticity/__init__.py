@@ -1,9 +1,9 @@
 """Plasticity rules: slow systems that own a parameter of a faster one."""
 
+from neuropil.plasticity.balance import InhibitoryBalance
 from neuropil.plasticity.bounds import HardBounds, NoBounds, SoftBounds
 from neuropil.plasticity.hebb import BCM, Hebb, Oja
 from neuropil.plasticity.homeostasis import Homeostat, Normalise, normalised
-from neuropil.plasticity.balance import InhibitoryBalance
 from neuropil.plasticity.leastsquares import RecursiveLeastSquares, force
 from neuropil.plasticity.ordered import OrderedSTDP
 from neuropil.plasticity.rule import InTurn, Rule, bounded
@@ -13,6 +13,7 @@ from neuropil.plasticity.stdp import (
     pair_window,
     symmetric_stdp,
     trial_change,
+    trial_window,
     triplet_stdp,
 )
 from neuropil.plasticity.structure import Rewire
@@ -31,10 +32,10 @@ from neuropil.plasticity.three_factor import Surprise, ThreeFactor
 __all__ = [
     "BCM",
     "HardBounds",
-    "InhibitoryBalance",
     "Hebb",
     "Homeostat",
     "InTurn",
+    "InhibitoryBalance",
     "NoBounds",
     "Normalise",
     "Oja",
@@ -63,5 +64,6 @@ __all__ = [
     "tempotron_peak",
     "tempotron_potential",
     "trial_change",
+    "trial_window",
     "triplet_stdp",
 ]

@@ -265,6 +265,35 @@ def symmetric_stdp(pre: int, post: int, rate: float = 0.005, tau: float = 20.0, 
     return PairSTDP(pre, post, **(numbers | more))
 
 
+def trial_window(rule: PairSTDP, post: Array, dt: float | Array) -> tuple[Array, Array]:
+    """What a pre spike at each tick of a trial changes, given all post spikes: (potentiation, depression).
+
+    The window of the rule laid over the post train, before it and after it. The change of a whole trial is
+    linear in it (`trial_change`), and where pre spikes are few it is a sum over them alone.
+
+    **Arguments**: `post` (time, post), spikes; `dt` (ms). Returns two arrays (time, post), before bounds.
+
+    >>> up, down = trial_window(PairSTDP(1, 1, 1.0, 1.0), jnp.array([[0.0], [1.0], [0.0]]), 20.0)
+    >>> up[:, 0].round(3).tolist(), down[:, 0].round(3).tolist()
+    ([0.3680000305175781, 0.0, 0.0], [0.0, 0.0, 0.3680000305175781])
+
+    Raises ValueError for triplets and nearest pairs, which are not linear in the trains.
+    """
+    if rule.triplet is not None or rule.pairs != "all":
+        raise ValueError("trial_window: triplets and nearest pairs go tick by tick; use a Managed")
+
+    def over(tau, spikes, own):
+        def tick(trace, s):
+            before = trace * jnp.exp(-dt / tau)
+            return before + s, before + s if own else before
+
+        return lax.scan(tick, jnp.zeros_like(spikes[0]), spikes)[1]
+
+    up = rule.a_plus * over(rule.tau_plus, post[::-1], rule.together)[::-1]
+    down = rule.a_minus * over(rule.tau_minus, post, False)
+    return (up + down, jnp.zeros_like(down)) if rule.symmetric else (up, down)
+
+
 def trial_change(rule: PairSTDP, pre: Array, post: Array, dt: float | Array) -> tuple[Array, Array]:
     """(potentiation, depression) of every synapse by a whole trial, before bounds, as two matrix products.
 
@@ -278,19 +307,10 @@ def trial_change(rule: PairSTDP, pre: Array, post: Array, dt: float | Array) -> 
     >>> [round(float(c[0, 0]), 3) for c in trial_change(PairSTDP(1, 1, 1.0, 1.0), *spikes, 20.0)]
     [0.368, 0.0]
 
-    Raises ValueError for triplets, which are no products of two trains.
+    Raises ValueError as `trial_window` does.
     """
-    if rule.triplet is not None:
-        raise ValueError("trial_change: a triplet rule goes tick by tick; use it in a Managed")
-
-    def tick(state, now):
-        before, new = rule._traces(state, *now, dt)
-        return new, rule._seen(before, new)
-
-    zero = {"pre": jnp.zeros_like(pre[0]), "post": jnp.zeros_like(post[0])}
-    _, seen = lax.scan(tick, zero, (pre, post))
-    up, down = rule.a_plus * (post.T @ seen["pre"]), rule.a_minus * (seen["post"].T @ pre)
-    return (up + down, jnp.zeros_like(down)) if rule.symmetric else (up, down)
+    up, down = trial_window(rule, post, dt)
+    return up.T @ pre, down.T @ pre
 
 
 def pair_window(rule: PairSTDP, pre: Array, post: Array) -> Array:
