@@ -212,9 +212,7 @@ class Online(System):
     >>> import optax
     >>> from neuropil.cells import SimpleRNN
     >>> from neuropil.core import Managed, run, start
-    >>> from neuropil.learn.credit import squared_error
-    >>> from neuropil.learn.forward_mode import rtrl
-    >>> from neuropil.learn.optimiser import Optimiser
+    >>> from neuropil.learn import Online, Optimiser, OverTime, rtrl, squared_error
     >>> online = Online(SimpleRNN.init_uniform(1, 2, jr.key(0)), OverTime(squared_error), rtrl())
     >>> net = Managed(online, Optimiser(online.learned, optax.sgd(0.1)), owns="learned")
     >>> carry, out = run(net, start(net, 1.0, jr.key(1)), (jnp.ones((50, 1)), jnp.full((50, 2), 0.5)))
