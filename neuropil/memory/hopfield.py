@@ -248,7 +248,7 @@ def retrieval_overlap(load: float, *, diluted: bool = False) -> float:
     >>> round(retrieval_overlap(0.1), 3), retrieval_overlap(0.15)
     (0.998, 0.0)
     >>> round(retrieval_overlap(0.5, diluted=True), 3)
-    0.738
+    0.617
     """
     if load < 0 or not math.isfinite(load):
         raise ValueError(f"retrieval_overlap: load = {load} but it must be a number of at least 0")
