@@ -5,11 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 
 from neuropil import blocks, cells, core, learn, plasticity
 from neuropil.learn.projection import Projected
 from tests.contract.examples.base import (
+    TICKS,
     Example,
     dense,
     normal,
@@ -21,6 +23,26 @@ from tests.contract.examples.core import Hebb, managed
 def _trainer(key):
     loss = lambda model, batch, key: jnp.mean((jax.vmap(model.forward)(batch) - 1.0) ** 2)
     return learn.Trainer(dense(3, 2, key, bias=True), loss, optax.adam(0.1), patience=2)
+
+
+def _trainers(key):
+    """Every learner of a layered network beside the others, each with a network of its own."""
+    a, b = jr.split(key)
+    net = core.Chain(dense(5, 3, a), jnp.tanh, learn.unit_rms, dense(3, 2, b))
+    loss, tx = learn.Supervised(learn.cross_entropy), optax.sgd(0.1)
+    names = (
+        "feedback-alignment", "direct-feedback-alignment", "target-propagation", "forward-forward",
+        "counter-current", "node-perturbation", "evolution-strategies",
+    )  # fmt: skip
+    make = lambda name: learn.Trainer(
+        net, loss, tx, credit=learn.learner(name, net, jnp.ones(5), key)
+    )
+    return core.Parallel({name: make(name) for name in names})
+
+
+def _labelled():
+    """Batches of 4 inputs (5,) with labels."""
+    return {"x": normal(4, 5)(), "y": np.tile(np.array([0, 1, 1, 0], np.int32), (TICKS, 1))}
 
 
 def _affine(w, a):
@@ -157,5 +179,11 @@ EXAMPLES = {
         (learn.LinearSystem,),
     ),
     "wired": Example(_wired, normal(1), (learn.Wired,)),
+    "learners": Example(
+        _trainers,
+        _labelled,
+        (learn.Trainer, learn.Gradient),
+        no_gradient="a direction with cuts in it stands for a gradient; its own derivative means nothing",
+    ),
     "trainer": Example(_trainer, normal(5, 3), (learn.Trainer, learn.Gradient, learn.Optimiser)),
 }
