@@ -12,16 +12,19 @@ $\Delta \geq (\gamma + 2 \hat\pi / \kappa^2 \gamma) / (1 - 2 \gamma)$: a large e
 seemed small, under a parent that is itself unsure. Every belief after that is NaN. Keeping $\pi \geq \hat\pi$
 (the HGF toolbox does) is not enough: the mean's step, $\kappa \gamma \Delta / 2 \hat\pi$, has no bound of its
 own, and an outlier under an unsure parent sends log Omega to where it takes thousands of ticks to come back
-from, or to infinity. `bounded=True` (the default) keeps both: $\pi \geq \hat\pi$, and a child moves log Omega
+from, or to infinity. `bounded=True` (the default) keeps both:
 
-- up at most to where its likelihood is largest, $\alpha + \Omega = \beta$ (the mode never lies beyond),
-- down at most by `REACH` = 2 a tick,
+- $\pi \geq \hat\pi / 2$ (and 1e-10): an observation at most doubles the variance of a belief about volatility;
+- a child moves its own log Omega by at most `REACH` = 2 a tick, or up to where its likelihood is largest,
+  $\alpha + \Omega = \beta$, where that is further (the posterior's mode never lies beyond),
 
 $\alpha$ being its variance before the step, $\beta$ its variance after it plus the square of the step. Where
-neither bound is touched the numbers are those of `bounded=False`, which are pyhgf's.
+neither bound is touched, as on pyhgf's example series, the numbers are those of `bounded=False`, which are
+pyhgf's. On long series with jumps `Classical` then predicts better than `Enhanced`, which overshoots.
 
 Source: Mathys et al. (2011), Front. Hum. Neurosci. 5, 39; Mathys et al. (2014), 8, 825; Weber et al. (2023),
-arXiv:2305.10937; the floor: HGF toolbox in TAPAS, `tapas_ehgf_binary`. The bound on the mean is ours.
+arXiv:2305.10937; floor at the predicted precision: HGF toolbox in TAPAS,
+`tapas_ehgf_binary`. These bounds are ours.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from neuropil.core import Part
 
 LARGEST = 1e10  # no belief is more precise (pyhgf's bound)
 BOUND = 80.0  # of |log Omega|: e^80 and e^-80 are normal numbers in single precision
-REACH = 2.0  # how far down log Omega moves in a tick
+REACH = 2.0  # how far log Omega moves in a tick
 
 
 class Gaussian(NamedTuple):
@@ -85,7 +88,8 @@ def _expand(predicted, weight, moved, bounded):
     for m in moved:
         k, g = m.coupling, m.step
         p = p + k * k * g * (g + (2 * g - 1) * m.error) / 2
-    p = jnp.maximum(p, predicted.precision) if bounded else jnp.where(p > 0, p, jnp.nan)
+    least = jnp.maximum(predicted.precision / 2, 1 / LARGEST)
+    p = jnp.maximum(p, least) if bounded else jnp.where(p > 0, p, jnp.nan)
     return jnp.minimum(p, LARGEST)
 
 
@@ -97,7 +101,7 @@ def _mean(predicted, pull, moved, precision, bounded):
         if bounded:
             change = m.coupling * step  # of log Omega
             room = jnp.maximum(m.spread - m.before, jnp.finfo(step.dtype).tiny)
-            most = jnp.maximum(jnp.log(room) - m.log_change, 0.0)
+            most = jnp.maximum(jnp.log(room) - m.log_change, REACH)
             kept = jnp.clip(change, -REACH, most)
             outside = kept != change
             step = step * jnp.where(outside, kept / jnp.where(outside, change, 1.0), 1.0)

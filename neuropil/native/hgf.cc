@@ -2,7 +2,7 @@
 //
 // A tick is one chain of dependent operations, from the log variance believed yesterday to the one believed
 // today, so what counts is its latency: variances are carried beside precisions to keep divisions side by side,
-// and the logarithm that bounds a step is taken only where a bound without it does not settle the matter.
+// and the logarithm that bounds a step is taken only where the step is long.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -80,15 +80,16 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
         const T moved = c.mean - c.ahead, beta = c.variance + moved * moved;
         const T error = c.inverse * beta - 1, k = c.kappa, g = c.step;
         T now = x.inverse + k * k * g * (g + (2 * g - 1) * error) / 2;
-        now = bounded ? (now < x.inverse ? x.inverse : now) : (now > 0 ? now : nan);
+        const T least = std::max(x.inverse / 2, 1 / largest);
+        now = bounded ? (now < least ? least : now) : (now > 0 ? now : nan);
         now = now > largest ? largest : now;
         x.precision = now;
         x.variance = 1 / now;
         const T step = k * g * error * (first ? x.spread : x.variance) / 2;
         const T change = k * step, room = std::max(beta - c.before, tiny);
         T kept = step;
-        if (bounded && !(change >= -reach && change <= std::max(1 - c.change / room, T(0)))) {
-          const T most = std::max(std::log(room) - c.log_change, T(0));
+        if (bounded && !(change >= -reach && change <= reach)) {
+          const T most = std::max(std::log(room) - c.log_change, reach);
           const T within = clip(change, -reach, most);
           kept = within == change ? step : step * (within / change);
         }

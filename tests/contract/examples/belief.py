@@ -23,6 +23,36 @@ EXAMPLES = {
         normal(1),
         (belief.Kalman,),
     ),
+    "extended_kalman": Example(
+        lambda k: belief.ExtendedKalman(
+            jnp.tanh, jnp.sin, 0.1 * jnp.eye(2), 0.5 * jnp.eye(2), jnp.zeros(2), jnp.eye(2)
+        ),
+        normal(2),
+        (belief.ExtendedKalman,),
+    ),
+    "unscented_kalman": Example(
+        lambda k: belief.UnscentedKalman(
+            jnp.tanh, jnp.sin, 0.1 * jnp.eye(2), 0.5 * jnp.eye(2), jnp.zeros(2), jnp.eye(2), 1.0
+        ),
+        normal(2),
+        (belief.UnscentedKalman,),
+    ),
+    "hgf": Example(
+        lambda k: belief.continuous_hgf((-3.0, -2.0, -2.0), noise=10.0),
+        normal(),
+        (belief.HGF,),
+    ),
+    "hgf_graph": Example(
+        lambda k: belief.HGF(
+            {"u": belief.Continuous(10.0), "w": belief.Continuous(5.0), "x": belief.State()}
+            | {"y": belief.State(0.2), "z": belief.State()},
+            {"x>u": belief.Value(), "x>w": belief.Value(0.5), "y>x": belief.Value(0.3, jnp.tanh)}
+            | {"z>x": belief.Volatility(), "z>w": belief.Volatility(0.5)},
+            belief.Classical(),
+        ),
+        normal(2),
+        (belief.HGF,),
+    ),
     "hmm": Example(
         lambda k: belief.HMM(
             [0.3, 0.7], [[0.9, 0.1], [0.2, 0.8]], belief.Normal([[0.0], [1.0]], [[1.0], [0.5]])
