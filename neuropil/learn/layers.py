@@ -192,7 +192,8 @@ class Back(eqx.Module):
         elif isinstance(wiring, Conv) and len(above) == len(below):
             kernel = wiring.weight.shape[2:]
             back = Conv.init_uniform(above[0], below[0], kernel, key)
-            back = Conv(back.weight, jnp.zeros(below[0]) if bias else None)
+            none = jnp.zeros(below[0]) if bias else None
+            back = Conv(back.weight, none, patches=wiring.patches)
         else:
             raise Unsuited(
                 f"there is no way back over {type(wiring).__name__} from {above} to {below}; use Dense, or "

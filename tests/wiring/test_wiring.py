@@ -95,6 +95,19 @@ def test_conv_is_a_correlation_over_channels(x64):
         np.testing.assert_allclose(Conv(weight, padding=padding).forward(x), want, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("stride", "padding"), [(1, "SAME"), (2, "SAME"), (3, "SAME"), (2, "VALID")]
+)
+def test_a_product_of_patches_is_the_convolution(stride, padding, x64):
+    weight, x = jr.normal(jr.key(0), (2, 3, 3, 2)), jr.normal(jr.key(1), (4, 3, 7, 6))
+    plain = Conv(weight, jnp.ones(2), stride, padding)
+    product = Conv(weight, jnp.ones(2), stride, padding, patches=True)
+    ys, back = jax.vjp(plain._many, x)
+    got, again = jax.vjp(product._many, x)
+    np.testing.assert_allclose(got, ys, atol=1e-12)
+    np.testing.assert_allclose(again(ys)[0], back(ys)[0], atol=1e-10)
+
+
 def test_low_rank_has_that_rank_and_the_stated_size():
     wires = LowRank.init_normal(200, 300, 3, jr.key(0))
     weight = np.asarray(wires.weight)
@@ -121,6 +134,7 @@ def test_starting_weights_have_the_stated_spread():
         (lambda: Sparse.random(3, 4, 5, jr.key(0)), "fan_out = 5"),
         (lambda: Conv(jnp.ones((2, 2))), "kernel"),
         (lambda: Conv(jnp.ones((1, 1, 3)), padding="FULL"), "SAME"),
+        (lambda: Conv(jnp.ones((1, 1, 3)), patches=True), "two spatial axes"),
     ],
 )
 def test_bad_weights_are_refused(make, message):
