@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import equinox as eqx
@@ -52,7 +53,7 @@ class Conv(Wiring):
         patches: bool = False,
     ) -> Conv:
         """Weights uniform on +-1/sqrt(fan-in), no bias."""
-        fan_in = pre * int(jnp.prod(jnp.asarray(kernel)))
+        fan_in = pre * math.prod(kernel)
         return Conv(uniform(key, (post, pre, *kernel), fan_in), None, stride, padding, patches)
 
     def _many(self, xs):
@@ -66,7 +67,7 @@ class Conv(Wiring):
         return ys + self.bias.reshape(1, -1, *(1,) * (self.weight.ndim - 2))
 
     def _product(self, xs):
-        post, pre, *kernel = self.weight.shape
+        post, _, *kernel = self.weight.shape
         size, s = xs.shape[2:], self.stride
         if self.padding == "SAME":
             out = [-(-n // s) for n in size]
