@@ -73,6 +73,7 @@ def spiking_cam(
     up: Any = W,
     down: Any = W,
     gate: Any = W,
+    gated: bool = False,
     cell: Callable[[int, str], System] = cam_cell,
 ) -> Managed:
     r"""A spiking memory of pairs (cue, content): learns in one shot, recalls from either side, overwrites.
@@ -93,7 +94,9 @@ def spiking_cam(
     lets content through to the second only where no cue was given with it, or both were (learning).
 
     **Arguments**: numbers of cells; `up`, `down`: A+ and A- of the rule (nA; 0 switches learning or forgetting
-    off); `gate` (nA): inhibition of "Cond" by cues; `cell(n, kind)`: makes the populations.
+    off); `gate` (nA): inhibition of "Cond" by cues; `cell(n, kind)`: makes the populations. With `gated` a
+    third input "Learn" (1,) says when weights may change; without it they change in recall too, and questions
+    of several content cells slowly add cues to what these cells recall.
 
     The output is {population: spikes}: "CueCue", "CueCont", "ContCue", "ContCont", "Cond", "CondInt",
     "MergeCue", "MergeCont", "OutCue", "OutContent", and the inputs "Cue", "Content". `cam_weights` gives the
@@ -144,8 +147,11 @@ def spiking_cam(
     nodes |= {"OutCue": cell(cues, "out"), "OutContent": cell(contents, "out")}
     wires = {name: _wire(weight, delay) for name, (weight, delay) in edges.items()}
     rest = {"Cue": jnp.zeros(cues), "Content": jnp.zeros(contents)}
+    third = {"gate": "output.Learn"} if gated else {}
+    if gated:
+        nodes["Learn"], rest["Learn"] = _as_it_is, jnp.zeros(1)
     rule = lambda pre, post: OrderedSTDP(pre, post, up, down, W, 3.0, 3.0, TICK)
-    reads = lambda pre, post: {"pre": f"output.{pre}", "post": f"output.{post}"}
+    reads = lambda pre, post: {"pre": f"output.{pre}", "post": f"output.{post}"} | third
     memory = Network(nodes, wires, rest)
     to_content, to_cue = "edges.CueCue>ContCue.weight", "edges.ContCont>CueCont.weight"
     memory = Managed(memory, rule(cues, contents), to_content, reads("CueCue", "ContCue"))

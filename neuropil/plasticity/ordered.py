@@ -24,7 +24,8 @@ class OrderedSTDP(System):
     where changes are as large as the bounds the order matters, and this is that of SpiNNaker's synapses.
 
     The slow system of a `Managed`, on a weight (post, pre), with `reads={"pre": ..., "post": ...}`. An edge of
-    a `Network` (one tick) then transmits the weight as it is after the changes of the tick of the pre spike.
+    a `Network` (one tick) then transmits the weight as it is after the changes of the tick of the pre spike. A
+    third read, "gate" (one number), scales all changes of a tick: what decides when to learn.
 
     **Arguments**: `pre`, `post`: numbers of cells; `a_plus`, `a_minus` and `high`, in the unit of the weight;
     `tau_plus`, `tau_minus`, `lag` (ms).
@@ -79,9 +80,9 @@ class OrderedSTDP(System):
         post, late = line[0], line[1:]
         x = state["pre"] * jnp.exp(-tick.dt / self.tau_plus)
         y = state["post"] * jnp.exp(-tick.dt / self.tau_minus)
-        w = event.theta
-        up = jnp.minimum(w + self.a_plus * x[None], jnp.maximum(self.high, w))
+        w, gate = event.theta, jnp.asarray(event.reads.get("gate", 1.0), dtype).reshape(())
+        up = jnp.minimum(w + gate * self.a_plus * x[None], jnp.maximum(self.high, w))
         w = jnp.where(post[:, None] > 0, up, w)
-        down = jnp.maximum(w - self.a_minus * (y + post)[:, None], jnp.minimum(0.0, w))
+        down = jnp.maximum(w - gate * self.a_minus * (y + post)[:, None], jnp.minimum(0.0, w))
         w = jnp.where(pre[None] > 0, down, w)
         return {"pre": x + pre, "post": y + post, "late": late}, w
