@@ -249,7 +249,8 @@ class Line(System):
         size = self.size
         drawn = draw(self.series, size, jr.split(state["key"], 5)[2])
         u, y = drawn.u[:, size.before :], drawn.y[:, size.before :]
-        taps = lambda u: jnp.stack([jnp.roll(u, k) for k in range(self.units)], 1)
+        n = jnp.arange(u.shape[1])
+        taps = lambda u: u[(n[:, None] - jnp.arange(self.units)[None]) % len(n)]
         r = jax.vmap(taps, out_axes=1)(u)[:, :, None]
         valid, test = judged(r, y, size)[:, :, 0]
         nothing = jnp.full((3, len(u)), jnp.nan)
