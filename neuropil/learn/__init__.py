@@ -25,6 +25,7 @@ from neuropil.learn.credit import (
     cross_entropy,
     squared_error,
 )
+from neuropil.learn.descent import descend
 from neuropil.learn.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from neuropil.learn.forward_mode import (
     Broadcast,
@@ -143,6 +144,7 @@ __all__ = [
     "check_data",
     "correct",
     "cross_entropy",
+    "descend",
     "eprop",
     "evaluate",
     "evolution_strategies",

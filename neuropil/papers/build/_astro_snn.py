@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 from neuropil.blocks import LayerNorm, Retention, linear_scan
 from neuropil.cells import Triangle
-from neuropil.core import Batched, Chain, Residual, System, advance, run, start
-from neuropil.learn import Trainer
+from neuropil.core import Batched, Chain, Residual, System, run, start
+from neuropil.learn import Trainer, descend
 from neuropil.papers.build._astro_snn_data import BLANK, CHANNEL, Tasks
 from neuropil.wiring import Dense
 
@@ -208,15 +208,8 @@ class Learns(System):
         many = jnp.where(tick.i == 0, *self.updates)
         cosine = lambda k: self.rate * (1 + jnp.cos(jnp.pi * jnp.minimum(k / many, 1.0))) / 2
         tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(cosine))
-        trainer = Trainer(net, loss, tx)
-
-        def update(_, now):
-            carry, smooth = now
-            carry, out = advance(trainer, carry, None)
-            return carry, smooth + (out["loss"] - smooth) / 32
-
-        carry, smooth = jax.lax.fori_loop(0, many, update, (start(trainer, 1.0, b), jnp.zeros(())))
-        out = self.test(trainer.model(carry), tick.i, c)
+        net, smooth = descend(Trainer(net, loss, tx), b, many)
+        out = self.test(net, tick.i, c)
         return state, out | {"loss": smooth}
 
     def test(self, net: Chain, task: Array, key: Array) -> dict[str, Array]:

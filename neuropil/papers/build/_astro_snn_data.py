@@ -6,11 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import numpy as np
 from jax import Array
 from jaxtyping import Int
 
-from neuropil.worlds import datasets
+from neuropil.worlds.texts import load_codes, pieces
 
 KEYS, VALUES = 16, 16
 BLANK, QUERY = VALUES, VALUES + 1  # in the second channel, beside the values
@@ -46,10 +45,8 @@ class Tasks(eqx.Module):
 
     def windows(self, key: Array, n: int, codes: Array) -> tuple[Array, Array, Array]:
         """Random pieces of a text; every next character counts."""
-        begin = jr.randint(key, (n,), 0, len(codes) - self.length)
-        piece = codes[begin[:, None] + jnp.arange(self.length + 1)[None]]
-        seen = jnp.stack([piece[:, :-1], jnp.full((n, self.length), BLANK, piece.dtype)], 2)
-        return seen, piece[:, 1:], jnp.ones((n, self.length))
+        seen, wanted = pieces(key, codes, n, self.length)
+        return jnp.stack([seen, jnp.full_like(seen, BLANK)], 2), wanted, jnp.ones(seen.shape)
 
     def recall(self, key: Array, n: int) -> tuple[Array, Array, Array]:
         """Distinct keys, each with its value; blanks; one of the keys with a question mark: its value counts.
@@ -79,11 +76,6 @@ class Tasks(eqx.Module):
 
 def load(settings: dict) -> Tasks:
     """Both texts with symbols of their own, cut to one length."""
-    size = settings["symbols"] - 1
-    codes = [datasets.load(name).codes(size)[0] for name in TEXTS]
-    cut = lambda part: jnp.asarray(
-        np.stack([c[part][: min(len(d[part]) for d in codes)] for c in codes])
-    )
-    return Tasks(
-        cut("train"), cut("test"), tuple(settings["delays"]), settings["pairs"], settings["symbols"]
-    )
+    codes = load_codes(TEXTS, settings["symbols"] - 1)
+    delays = tuple(settings["delays"])
+    return Tasks(codes["train"], codes["test"], delays, settings["pairs"], settings["symbols"])

@@ -93,5 +93,10 @@ EXAMPLES = {
     ),
     "replay, reservoir": _replay(memory.Reservoir, lambda: memory.PowerLaw(1.5)),
     "replay, prioritised": _replay(memory.Latest, memory.Prioritised, told=True),
+    "neural memory": Example(
+        lambda k: memory.NeuralMemory.init_normal(4, hidden=(3,), heads=2, chunk=4, key=k),
+        normal(4),
+        (memory.NeuralMemory,),
+    ),
     "ordered stdp": Example(_ordered, spikes(3), (plasticity.OrderedSTDP,)),
 }
