@@ -45,12 +45,12 @@ DIFFERS = (
     "The paper tests by hand-made sequences of 5 cues and 10 contents on SpiNNaker; its first one is a test of"
     " this page, spike by spike. Here 16 random contents of 32 cells are stored, asked for by cue, then by"
     " fragments of 1, then 2, then half of their cells, half of the cues are learned anew, and all are asked"
-    " for again. Operations begin 10 ms apart, as in that sequence; the documented least is 7 after learning and"
-    " 6 after recall ('exact-stated').",
+    " for again. Operations begin 10 ms apart, as in that sequence; the documented least is 7 after learning,"
+    " 6 after recall (exact-stated).",
     "Recall by content returns every cue that shares a cell with the fragment: it is right when it returns"
     " exactly those. Whether the stored cue would be picked among them is told beside it ('first').",
     "The arm 'gated' is ours: in the paper's memory weights change in recall too, and a question of several"
-    " cells lets each of them grow synapses to every cue that is recalled, so that later answers hold too many cues.",
+    " cells lets each grow synapses to every cue that is recalled, so that later answers hold too many cues.",
     "Lost spikes, uneven weights and shorter pauses are our own stress tests; weights of static synapses are"
     " multiplied by 1 + spread x N(0, 1), the plastic ones are not (they start at 0).",
     "Willshaw and Hopfield nets are told the pairs at once, without spikes, and know nothing of pauses.",
