@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax import Array, lax
+from jax.scipy.special import ndtri
 from jaxtyping import Float, Int
 
 from neuropil.cells.parts import relaxed
@@ -60,16 +61,17 @@ def chances(images: Array, bright: Array) -> Array:
 
 
 def drawn(key: Array, p: Array, ticks: int, most: int) -> Float[Array, "tick pixel"]:
-    """Spikes of an image: as many as Poisson says (at most `most`), each at a tick and pixel of its own.
+    """Spikes of an image: a Poisson number (at most `most`), each at a tick and pixel of its own.
 
-    Three numbers a spike are drawn instead of one a tick and pixel, a hundredth of them.
+    Two numbers a spike are drawn instead of one a tick and pixel, a hundredth of them. The number of all spikes
+    is in the hundreds or thousands, where Poisson's law is the normal one.
     """
-    a, b, c = jr.split(key, 3)
-    total = p.sum()
-    many = jr.poisson(a, total * ticks)
-    sums = jnp.cumsum(p)
-    pixel = jnp.searchsorted(sums, jr.uniform(b, (most,)) * sums[-1])
-    at = jr.randint(c, (most,), 0, ticks) * len(p) + jnp.minimum(pixel, len(p) - 1)
+    u = jr.uniform(key, (2 * most + 1,), minval=1e-6)
+    mean, sums = p.sum() * ticks, jnp.cumsum(p)
+    many = jnp.round(mean + jnp.sqrt(mean) * ndtri(u[-1]))
+    pixel = jnp.searchsorted(sums, u[:most] * sums[-1])
+    when = jnp.floor(u[most : 2 * most] * ticks).astype(int)
+    at = jnp.minimum(when, ticks - 1) * len(p) + jnp.minimum(pixel, len(p) - 1)
     at = jnp.where(jnp.arange(most) < many, at, ticks * len(p))
     return jnp.zeros(ticks * len(p)).at[at].set(1.0, mode="drop").reshape(ticks, len(p))
 
