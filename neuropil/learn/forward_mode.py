@@ -183,9 +183,13 @@ class ForwardMode(OnlineCredit):
         drawn = split.build(0.3 * jr.normal(key, split.vector.shape, split.vector.dtype))
         state = eqx.combine(drawn, split.rest)
         tick = Tick(jnp.int32(0), loss.clock(1), key)
-        (_, wrong, _), vector, pull = self._linear(loss.error, learned, fixed, state, x, y, tick)
-        back = lambda c: pull((c, jnp.zeros_like(wrong)))
-        return why_not_units(self.influence, back, vector.size, learned, jr.fold_in(key, 2))
+
+        @jax.jit
+        def back(c):
+            (_, wrong, _), _, pull = self._linear(loss.error, learned, fixed, state, x, y, tick)
+            return pull((c, jnp.zeros_like(wrong)))
+
+        return why_not_units(self.influence, back, split.vector.size, learned, jr.fold_in(key, 2))
 
 
 def rtrl() -> ForwardMode:

@@ -224,34 +224,32 @@ class Matrix(eqx.Module):
         return self.weight @ s
 
 
-def test_online_steps_add_up_and_need_no_more_memory_for_longer_sequences():
-    net, loss = SimpleRNN.init_uniform(2, N, jr.key(0)), OverTime(squared_error)
-    data = batch(outputs=N, n=1)
-    C = synthetic_gradients(1, N, (4,), jr.key(3))
-    grow = {}
-    for credit, name in ((rtrl(), "rtrl"), (C, "dni")):
-        online = Online(net, loss, credit)
-        one = jax.tree.map(lambda a: a[0], (data["x"], data["y"]))
-        one = one if credit.span is None else jax.tree.map(lambda a: a[:, None], one)
-        carry = start(online, 1.0, jr.key(0))
-        end, out = run(online, carry, one)
-        assert [a.shape for a in jax.tree.leaves(end)] == [a.shape for a in jax.tree.leaves(carry)]
-        total = jax.tree.map(lambda a: a.sum(0), out["grad"])
-        _, _, way, own = gradient(credit, net, data)
-        want = way if name == "rtrl" else (way, own)
-        got = total if name == "rtrl" else (total.model, total.credit)
-        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-            np.testing.assert_allclose(a, b, atol=1e-5)
-    for credit, name in (
-        (rtrl(), "rtrl"),
-        (Truncated(1), "truncated"),
-        (Backpropagation(), "bptt"),
-    ):
+@pytest.mark.parametrize("name", ["rtrl", pytest.param("dni", marks=pytest.mark.slow)])
+def test_online_steps_add_up_in_a_state_that_does_not_grow(name):
+    net, data = SimpleRNN.init_uniform(2, N, jr.key(0)), batch(outputs=N, n=1)
+    credit = rtrl() if name == "rtrl" else synthetic_gradients(1, N, (4,), jr.key(3))
+    online = Online(net, LOSS, credit)
+    one = jax.tree.map(lambda a: a[0], (data["x"], data["y"]))
+    one = one if credit.span is None else jax.tree.map(lambda a: a[:, None], one)
+    carry = start(online, 1.0, jr.key(0))
+    end, out = run(online, carry, one)
+    assert [a.shape for a in jax.tree.leaves(end)] == [a.shape for a in jax.tree.leaves(carry)]
+    total = jax.tree.map(lambda a: a.sum(0), out["grad"])
+    _, _, way, own = gradient(credit, net, data)
+    want = way if name == "rtrl" else (way, own)
+    got = total if name == "rtrl" else (total.model, total.credit)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_memory_does_not_grow_with_the_sequence_where_it_does_for_backpropagation():
+    net, grow = SimpleRNN.init_uniform(2, N, jr.key(0)), {}
+    for name, credit in (("rtrl", rtrl()), ("bptt", Backpropagation())):
         use = []
         for ticks in (10, 1000):
             like = jax.eval_shape(lambda ticks=ticks: batch(outputs=N, n=1, ticks=ticks))
             go = lambda data, credit=credit: credit.gradient(
-                loss, net, net_none(net), data, jr.key(1)
+                LOSS, net, net_none(net), data, jr.key(1)
             )
             memory = jax.jit(go).lower(like).compile().memory_analysis()
             given = sum(a.size * 4 for a in jax.tree.leaves(like))
@@ -272,6 +270,7 @@ def test_a_network_that_learns_while_it_runs_by_a_managed_optimiser():
     assert float(out["loss"][-20:].mean()) < 0.05 * float(out["loss"][:20].mean())
 
 
+@pytest.mark.slow
 def test_trainer_takes_a_recurrent_learner_and_its_synthesiser_by_one_argument():
     net, data = lstm(), batch(n=4)
     credit = synthetic_gradients(2, 2 * N, (4,), jr.key(3), scale=4.0)
@@ -319,20 +318,24 @@ def test_what_cannot_be_learned_is_refused_with_a_reason():
         Broadcast(jnp.ones((1, 2)), jnp.ones((2, 1)))
 
 
-def test_why_units_do_not_fit_is_found_by_trying_a_tick():
+def ask(learner, net, learn=None):
     data = batch()
-    x, y = data["x"][0, 0], data["y"][0, 0]
-    ask = lambda learner, net, learn=None: learner.why_not(net, LOSS, x, y, jr.key(0), learn)
-    net = lstm()
-    assert ask(snap1(N), net) == ""
+    return learner.why_not(net, LOSS, data["x"][0, 0], data["y"][0, 0], jr.key(0), learn)
+
+
+def test_why_units_do_not_fit_is_found_by_trying_a_tick():
+    net, rates = lstm(), spiking(Rate(N, 4.0, jnp.tanh))
     assert ask(rtrl(), net) == ""
     assert "not made of 2 units" in ask(snap1(2), net)
-    alone = ForwardMode(UnitInfluence(N, alone=True))
-    assert "not cut" in ask(alone, net)
-    cells = spiking(alif())
-    assert ask(eprop(N, cells), cells) == ""
-    rates = spiking(Rate(N, 4.0, jnp.tanh))
     assert "no row for each unit" in ask(eprop(N, rates), rates, "*")  # one tau for all
+    assert ask(eprop(N, rates), rates) == ""
+
+
+@pytest.mark.slow
+def test_paths_between_units_are_found_by_trying_a_tick():
+    net = lstm()
+    assert ask(snap1(N), net) == ""
+    assert "not cut" in ask(ForwardMode(UnitInfluence(N, alone=True)), net)
     two = Chain(
         Dense.init_uniform(2, N, jr.key(0)), Dense(jnp.ones((N, N))), Rate(N, 4.0, jnp.tanh)
     )
