@@ -15,6 +15,7 @@ COLOURS = {
     "designed": "#009e73",
     "global": "#d55e00",
     "global-once": "#e69f00",
+    "global-factor": "#882255",
     "untuned": "#999999",
     "elsewhere": "#cc79a7",
     "echo-state": "#000000",
@@ -42,6 +43,8 @@ def sensitivity(results: Results) -> Figure:
             axes.plot(x, middle, "o-", color=colour, ms=4, lw=1.5, label=arm)
             axes.fill_between(x, middle - error, middle + error, color=colour, alpha=0.15, lw=0)
         axes.set_xscale("log")
+        axes.set_xticks(x, [f"{a:g}" for a in x])
+        axes.set_xticks([], minor=True)
         axes.set_title(LABELS[TASKS[k]], fontsize=10)
         axes.set_xlabel("scale of the input weights")
         axes.spines[["top", "right"]].set_visible(False)

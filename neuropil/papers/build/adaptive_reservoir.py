@@ -24,11 +24,13 @@ def _common(settings, data):
     return {"series": data, "scales": scales, "units": settings["units"], "size": sizes(settings)}
 
 
-def balanced(*does: str):
-    """A balanced reservoir that does these things (the flags of `Does`)."""
+def balanced(*does: str, alone: bool = False):
+    """A balanced reservoir that does these things (the flags of `Does`); `alone`: only the factor is tuned."""
 
     def make(settings: dict, data) -> arms.Balanced:
-        grid = arms.Grid.of(settings["factors"], settings["thresholds"], settings["gains"])
+        others = settings["thresholds"], settings["gains"]
+        others = ((arms.THRESHOLD,), (arms.GAIN,)) if alone else others
+        grid = arms.Grid.of(settings["factors"], *others)
         does_ = arms.Does.of(*does)
         return arms.Balanced(
             does=does_, grid=grid, degree=settings["degree"], **_common(settings, data)
@@ -86,6 +88,7 @@ STUDY = Study(
         "global": Arm(balanced("tune"), "baseline", "one factor on all inhibition, threshold and gain, tuned at"
                       " every scale"),
         "global-once": Arm(balanced("tune", "once"), "baseline", "tuned at scale 0.6 and kept"),
+        "global-factor": Arm(balanced("tune", alone=True), "baseline", "the factor alone, at every scale"),
         "untuned": Arm(balanced(), "baseline", "balanced on average, nothing tuned"),
         "elsewhere": Arm(balanced("adapt", "elsewhere"), "control", "the changes of adaptation given to other"
                          " units"),
