@@ -42,6 +42,8 @@ def statistics(cell: np.ndarray, ms: np.ndarray, cells: int, end: float) -> dict
     """
     late = ms >= WARM
     cell, ms = cell[late], ms[late]
+    if not len(ms):
+        return {"rate": 0.0, "active": False}
     order = np.lexsort((ms, cell))
     cell, ms = cell[order], ms[order]
     same = cell[1:] == cell[:-1]
@@ -57,6 +59,7 @@ def statistics(cell: np.ndarray, ms: np.ndarray, cells: int, end: float) -> dict
     chi2 = table.mean(1).var() / table.var(0).mean()
     return {
         "rate": len(ms) / cells / ((end - WARM) / 1000),
-        "cv": float(cv.mean()),
+        "active": bool((ms > end - 50).any()),
+        "cv": float(cv.mean()) if len(cv) else float("nan"),
         "synchrony": float(chi2),
     }
