@@ -94,7 +94,8 @@ class InTurn(System):
     """Several rules on one parameter, one after the other at every tick; each sees what the last one left.
 
     Two owners of one parameter are refused by `Managed`, since the order would be hidden; here it is written
-    down. A slow rule stands in an `Every`:
+    down. A slow rule stands in an `Every`, which gives up some of the speed of `PairSTDP(events=True)`: where
+    that matters, act on the state between two calls of `run`.
 
     `Managed(net, InTurn(stdp=PairSTDP(4, 3), scale=Every(Normalise(78.4), 350)), "edges.E>I.weight", reads)`
 
