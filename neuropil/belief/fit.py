@@ -80,6 +80,9 @@ class Free(eqx.Module):
         return jnp.log(jnp.abs(slopes)).sum()
 
 
+FEW = 4  # parameters up to which slopes are carried forward with the run: nothing of it is kept for a way back
+
+
 class Fit(NamedTuple):
     """What `fit` found: the `model`, its `loss`, and the `losses` of every start at every step."""
 
@@ -128,11 +131,19 @@ def fit(
         noise = spread * jr.normal(key, first.shape, first.dtype)
         first = first + noise.at[0].set(0.0)
     value = lambda u: loss(free.unpack(u))
+    ahead = first.shape[1] <= FEW
+
+    def slope_of(u):
+        if not ahead:
+            return jax.value_and_grad(value)(u)
+        along = lambda e: jax.jvp(value, (u,), (e,))
+        now, slope = jax.vmap(along)(jnp.eye(u.size, dtype=u.dtype))
+        return now[0], slope
 
     def one(u):
         def step(carry, _):
             u, state, best, least = carry
-            now, slope = jax.value_and_grad(value)(u)
+            now, slope = slope_of(u)
             better = now < least  # False where it is NaN
             best, least = jnp.where(better, u, best), jnp.where(better, now, least)
             sound = jnp.isfinite(slope).all() & jnp.isfinite(now)
@@ -206,7 +217,7 @@ def sample_posterior(
         begin, adapt, go = jr.split(key, 3)
         u = free.pack()
         u = u + spread * jr.normal(begin, u.shape, u.dtype)
-        tune = blackjax.window_adaptation(blackjax.nuts, density, progress_bar=False)
+        tune = blackjax.window_adaptation(blackjax.nuts, density)
         (state, found), _ = tune.run(adapt, u, num_steps=warmup)
         move = blackjax.nuts(density, **found).step
 

@@ -20,6 +20,7 @@ from neuropil.belief.nodes import (
     Value,
     Volatile,
     Volatility,
+    surprise,
 )
 from neuropil.belief.volatility import (
     BOUND,
@@ -291,20 +292,14 @@ def _report(net: HGF, after: dict, ahead: dict, seen: dict) -> Beliefs:
     nodes = {n: Belief(*after[n], ahead[n].mean, ahead[n].precision) for n in net.states}
     inputs, total = {}, jnp.zeros((), jnp.result_type(float))
     for name in net.inputs:
-        hat, u = ahead[name], seen[name]
-        known = ~jnp.isnan(u)
-        x = jnp.where(known, u, hat.mean)
-        if isinstance(net.nodes[name], Binary):
-            variance = hat.precision
-            each = -jnp.log(jnp.where(x > 0.5, hat.mean, 1 - hat.mean))
-        else:
-            variance = 1 / hat.precision
+        hat, binary = ahead[name], isinstance(net.nodes[name], Binary)
+        variance = hat.precision if binary else 1 / hat.precision
+        if not binary:
             for parent, edge in net.parents(name, Value):
                 slope, _ = edge.slopes(ahead[parent].mean)
                 variance = variance + slope * slope / ahead[parent].precision
-            each = (jnp.log(2 * jnp.pi * variance) + (x - hat.mean) ** 2 / variance) / 2
         inputs[name] = Prediction(hat.mean, variance)
-        total = total + jnp.where(known, jnp.where(jnp.isnan(each), jnp.inf, each), 0.0)
+        total = total + surprise(seen[name], hat.mean, variance, binary)
     return Beliefs(nodes, inputs, total)
 
 

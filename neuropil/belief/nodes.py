@@ -107,3 +107,14 @@ class Beliefs(eqx.Module):
     nodes: dict[str, Belief]
     inputs: dict[str, Prediction]
     surprise: Float[Array, "*T"]
+
+
+def surprise(x: Array, mean: Array, variance: Array, binary: bool) -> Array:
+    """-log p(x) of an input predicted so, elementwise; 0 where x is NaN, infinite where the prediction is."""
+    known = ~jnp.isnan(x)
+    x = jnp.where(known, x, mean)
+    if binary:
+        each = -jnp.log(jnp.where(x > 0.5, mean, 1 - mean))
+    else:
+        each = (jnp.log(2 * jnp.pi * variance) + (x - mean) ** 2 / variance) / 2
+    return jnp.where(known, jnp.where(jnp.isnan(each), jnp.inf, each), 0.0)

@@ -10,7 +10,15 @@ import numpy as np
 from jax import Array
 
 from neuropil import native
-from neuropil.belief.nodes import Belief, Beliefs, Binary, Prediction, Value, Volatility
+from neuropil.belief.nodes import (
+    Belief,
+    Beliefs,
+    Binary,
+    Prediction,
+    Value,
+    Volatility,
+    surprise,
+)
 from neuropil.belief.volatility import Classical, Enhanced, Gaussian
 
 HIGHEST = 4  # levels the kernel knows
@@ -63,7 +71,7 @@ def tower(net: Any, nodes: dict, seen: dict, dt: Array) -> tuple[dict, Beliefs]:
     rets = native.call(
         f"hgf.tower_f{8 * u.dtype.itemsize}",
         lambda *_: _elsewhere(net, nodes, seen, dt, names),
-        (like,) * (4 * len(names) + 3),
+        (like,) * (4 * len(names) + 2),
         u,
         jnp.stack(rows),
         input,
@@ -71,8 +79,8 @@ def tower(net: Any, nodes: dict, seen: dict, dt: Array) -> tuple[dict, Beliefs]:
     )
     beliefs = Beliefs(
         {n: Belief(*rets[4 * i : 4 * i + 4]) for i, n in enumerate(names)},
-        {name: Prediction(*rets[-3:-1])},
-        rets[-1],
+        {name: Prediction(*rets[-2:])},
+        surprise(u, *rets[-2:], binary),
     )
     last = {n: Gaussian(b.mean[-1], b.precision[-1]) for n, b in beliefs.nodes.items()}
     return last, beliefs
@@ -84,4 +92,4 @@ def _elsewhere(net, nodes, seen, dt, names):
 
     _, beliefs = scan(net, nodes, seen, dt)
     flat = [a for n in names for a in jax.tree.leaves(beliefs.nodes[n])]
-    return (*flat, *jax.tree.leaves(beliefs.inputs), beliefs.surprise)
+    return (*flat, *jax.tree.leaves(beliefs.inputs))

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "xla/ffi/api/ffi.h"
@@ -22,6 +23,24 @@ struct Level {
   T ahead, before, spread, inverse, change, log_change, step;  // predicted mean, variances, 1 / spread, ...
 };
 
+// e^x for |x| <= 88, within an ulp: 2^n times a Taylor series of what is left, at most log(2) / 2. Inline, as a
+// call to the library would write every register to memory and read it back.
+static inline float exponential(float x) {
+  const float shift = 12582912;  // 1.5 x 2^23: adding it rounds to a whole number
+  const float n = x * 1.44269504f + shift, whole = n - shift;
+  const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f, q = r * r;  // log(2) in two parts
+  const float low = (1 + r) + q * (0.5f + r * (1.0f / 6)), high = (1.0f / 24 + r * (1.0f / 120)) +
+                                                                  q * (1.0f / 720 + r * (1.0f / 5040));
+  int32_t bits;
+  std::memcpy(&bits, &n, sizeof bits);
+  bits = (bits << 23) + 0x3f800000;
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  return (low + q * q * high) * power;
+}
+
+static inline double exponential(double x) { return std::exp(x); }
+
 template <typename T>
 static T clip(T x, T low, T high) {
   return x < low ? low : (x > high ? high : x);  // NaN stays
@@ -32,7 +51,7 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
                    T* const* out) {
   const T psi = input[0], noise = input[1], dt = input[2], log_dt = std::log(dt);
   const T bound = kBound, reach = kReach, largest = kLargest, nan = std::numeric_limits<T>::quiet_NaN();
-  const T tau = 6.283185307179586, tiny = std::numeric_limits<T>::min();
+  const T tiny = std::numeric_limits<T>::min();
   Level<T> a[n];
   for (int i = 0; i < n; ++i) {
     const T* p = numbers + i * kNumbers;
@@ -48,7 +67,7 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
         x.change = top;
       } else {
         x.log_change = clip<T>(log_dt + x.omega + x.kappa * a[i + 1].ahead, -bound, bound);
-        x.change = std::exp(x.log_change);
+        x.change = exponential(x.log_change);
       }
       x.before = x.variance;
       x.spread = x.variance + x.change;
@@ -59,7 +78,7 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
     const T expected = psi * a[0].ahead, seen = u[t];
     T p = expected, gain, weight, variance;
     if constexpr (binary) {
-      p = clip<T>(1 / (1 + std::exp(-expected)), T(1e-6), T(1 - 1e-6));
+      p = clip<T>(1 / (1 + exponential(clip(-expected, -bound, bound))), T(1e-6), T(1 - 1e-6));
       variance = p * (1 - p);
       weight = psi * psi * variance;
       gain = psi * (seen - p);
@@ -68,7 +87,6 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
       weight = psi * psi * noise;
       gain = psi * noise * (seen - p);
     }
-    T surprise = 0;
     if (seen == seen) {
       a[0].precision = std::min(a[0].inverse + weight, largest);
       a[0].variance = std::max(a[0].spread / (1 + weight * a[0].spread), 1 / largest);
@@ -95,11 +113,6 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
         }
         x.mean = x.ahead + kept;
       }
-      if constexpr (binary)
-        surprise = -std::log(seen > T(0.5) ? p : 1 - p);
-      else
-        surprise = (std::log(tau * variance) + (seen - p) * (seen - p) / variance) / 2;
-      if (surprise != surprise) surprise = std::numeric_limits<T>::infinity();
     } else {
 #pragma GCC unroll 4
       for (int i = 0; i < n; ++i) {
@@ -119,7 +132,6 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
     T* const* to = out + n * kBelief;
     to[0][t] = p;
     to[1][t] = variance;
-    to[2][t] = surprise;
   }
 }
 
@@ -137,9 +149,9 @@ static ffi::Error Tower(ffi::Buffer<type> u, ffi::Buffer<type> numbers, ffi::Buf
                         ffi::RemainingRets rets, int32_t first, int32_t bounded, int32_t binary) {
   using T = ffi::NativeType<type>;
   const int64_t n = numbers.dimensions()[0], ticks = u.dimensions()[0];
-  T* out[4 * kBelief + 3];
-  if (n > 4 || static_cast<int64_t>(rets.size()) != n * kBelief + 3)
-    return ffi::Error::InvalidArgument("a tower has 1 to 4 levels, and 4 outputs a level and 3 more");
+  T* out[4 * kBelief + 2];
+  if (n > 4 || static_cast<int64_t>(rets.size()) != n * kBelief + 2)
+    return ffi::Error::InvalidArgument("a tower has 1 to 4 levels, and 4 outputs a level and 2 more");
   for (size_t i = 0; i < rets.size(); ++i) {
     auto one = rets.get<ffi::Buffer<type>>(i);
     if (one.has_error()) return one.error();

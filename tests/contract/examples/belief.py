@@ -44,13 +44,12 @@ EXAMPLES = {
     ),
     "hgf_graph": Example(
         lambda k: belief.HGF(
-            {"u": belief.Continuous(10.0), "w": belief.Continuous(5.0), "x": belief.State()}
-            | {"y": belief.State(0.2), "z": belief.State()},
-            {"x>u": belief.Value(), "x>w": belief.Value(0.5), "y>x": belief.Value(0.3, jnp.tanh)}
-            | {"z>x": belief.Volatility(), "z>w": belief.Volatility(0.5)},
+            {"u": belief.Continuous(10.0), "x": belief.State(0.2), "z": belief.State()},
+            {"x>u": belief.Value(0.5, jnp.tanh), "z>u": belief.Volatility(0.5)}
+            | {"z>x": belief.Volatility()},
             belief.Classical(),
         ),
-        normal(2),
+        normal(),
         (belief.HGF,),
     ),
     "hmm": Example(
