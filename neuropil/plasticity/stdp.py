@@ -116,7 +116,11 @@ class PairSTDP(Rule):
     @property
     def _by_kernel(self) -> bool:
         plain = self.triplet is None and not isinstance(self.bounds, SoftBounds)
-        return self.events is True and plain
+        numbers = [self.a_plus, self.a_minus, self.tau_plus, self.tau_minus]
+        if isinstance(self.bounds, HardBounds):
+            numbers += [self.bounds.low, self.bounds.high]
+        one = all(jnp.ndim(n) == 0 for n in numbers)  # the same for all synapses
+        return self.events is True and plain and one
 
     @property
     def _few(self) -> bool:

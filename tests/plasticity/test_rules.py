@@ -183,12 +183,15 @@ def test_symmetric_stdp_in_all_its_forms(x64):
     rng = np.random.default_rng(4)
     xs = {k: jnp.asarray(rng.random((60, n)) < 0.2, float) for k, n in (("pre", 7), ("post", 5))}
     w = jnp.asarray(rng.uniform(0, 0.9, (5, 7)))
-    for bounds in (NoBounds(), HardBounds(0.0, 1.0)):
+    row = HardBounds(
+        jnp.zeros((1, 7)), jnp.ones((1, 7))
+    )  # a bound for each pre cell: the full update
+    for bounds in (NoBounds(), HardBounds(0.0, 1.0), row):
         make = lambda events, b=bounds: symmetric_stdp(7, 5, 0.03, bounds=b, events=events)
         whole = learn(make(None), xs, w, 0.5)
         np.testing.assert_allclose(learn(make(True), xs, w, 0.5), whole, atol=1e-13)
         assert float(whole.max()) <= 1.0 or isinstance(bounds, NoBounds)
-    rule = make(None)
+    rule = symmetric_stdp(7, 5, 0.03)
     up, down = trial_change(rule, xs["pre"], xs["post"], 0.5)
     times = 0.5 * jnp.arange(60)
     window = pair_window(rule, times, times)
