@@ -42,7 +42,7 @@ def recorded() -> dict[str, np.ndarray]:
         return {name: stored[name] for name in stored.files}
 
 
-def arrays(data: dict[str, np.ndarray]) -> dict[str, Array]:
+def arrays(data: dict[str, Any]) -> dict[str, Array]:
     """The same on the device, as floats."""
     return {name: jnp.asarray(v, jnp.result_type(float)) for name, v in data.items()}
 
@@ -76,7 +76,7 @@ def follow(net: HGF, series: Array) -> Beliefs:
     return run(net, start(net, 1.0, jr.key(0)), series)[1]
 
 
-def differences(data: dict[str, np.ndarray], names: Any = None) -> dict[str, Array]:
+def differences(data: dict[str, Any], names: Any = None) -> dict[str, Array]:
     """{model: largest |ours - pyhgf's| / max(1, |pyhgf's|) over nodes, quantities and recorded ticks}."""
     out = {}
     for name, (net, series, nodes) in models().items():
