@@ -38,6 +38,18 @@ def test_experiment_one_spike_by_spike():
         assert np.flatnonzero(y["OutContent"][t]).tolist() == content, t
 
 
+def test_experiment_three_a_map_of_states_at_the_documented_pauses():
+    """16 places, 6 states, learned 7 ms apart; then four questions 6 ms apart, answered 6 ms later."""
+    states = [0, 5, 1, 3, 0, 3, 4, 5, 0, 5, 4, 3, 2, 4, 4, 3]
+    learn = [(7 * place, [place], [state]) for place, state in enumerate(states)]
+    asked = ([1, 2, 4], [3], [5], [0])
+    recall = [(112 + 6 * k, [], what) for k, what in enumerate(asked)]
+    _, y = play(spiking_cam(16, 6), cam_input(16, 6, 140, learn=learn, recall=recall))
+    for k, what in enumerate(asked):
+        places = [place for place, state in enumerate(states) if state in what]
+        assert np.flatnonzero(y["OutCue"][118 + 6 * k]).tolist() == places
+
+
 def test_weights_are_written_in_one_shot_and_erased_in_one_shot():
     memory = spiking_cam(2, 4)
     first = cam_input(2, 4, 12, learn=[(0, [1], [0, 2])])
