@@ -16,6 +16,9 @@ using std::int64_t;
 
 static constexpr double kBound = 80, kReach = 2, kLargest = 1e10;  // as in belief/volatility.py
 static constexpr int kNumbers = 6, kBelief = 4;
+// Ticks put aside before they are written out: the outputs begin at the same place in a page each, so that one
+// tick of all of them does not fit the ways of a cache.
+static constexpr int64_t kBlock = 64;
 
 template <typename T>
 struct Level {
@@ -57,6 +60,7 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
     const T* p = numbers + i * kNumbers;
     a[i] = Level<T>{p[0], p[1], 1 / p[1], p[2], p[3], p[4], p[5]};
   }
+  T block[n * kBelief + 2][kBlock];
   const T top_log = clip<T>(log_dt + a[n - 1].omega, -bound, bound), top = std::exp(top_log);
   for (int64_t t = 0; t < ticks; ++t) {
 #pragma GCC unroll 4
@@ -121,17 +125,19 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
         a[i].precision = std::min(a[i].inverse, largest);
       }
     }
+    const int64_t at = t % kBlock;
 #pragma GCC unroll 4
     for (int i = 0; i < n; ++i) {
-      T* const* to = out + i * kBelief;
-      to[0][t] = a[i].mean;
-      to[1][t] = a[i].precision;
-      to[2][t] = a[i].ahead;
-      to[3][t] = a[i].inverse;
+      block[i * kBelief][at] = a[i].mean;
+      block[i * kBelief + 1][at] = a[i].precision;
+      block[i * kBelief + 2][at] = a[i].ahead;
+      block[i * kBelief + 3][at] = a[i].inverse;
     }
-    T* const* to = out + n * kBelief;
-    to[0][t] = p;
-    to[1][t] = variance;
+    block[n * kBelief][at] = p;
+    block[n * kBelief + 1][at] = variance;
+    if (at + 1 == kBlock || t + 1 == ticks)
+      for (int i = 0; i < n * kBelief + 2; ++i)
+        std::memcpy(out[i] + t - at, block[i], (at + 1) * sizeof(T));
   }
 }
 
