@@ -62,6 +62,7 @@ def test_judging_past_inputs_finds_all_delays_and_a_constant_nothing(x64):
     assert float(test) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.slow
 def test_adaptation_reaches_the_target_and_moves_only_inhibition(x64):
     excite, inhibit = balanced_wiring(50, jr.key(0), degree=25)
     into = arms.input_weights(jr.key(1), 50, jnp.asarray(0.5))
