@@ -18,13 +18,13 @@ from neuropil.papers.build._counter_current_score import CITE, DIFFERS, METRICS,
 from neuropil.studies import Arm, Study
 from neuropil.worlds import datasets
 
-# learning rates of the mlp, the cnn and the autoencoder: of 0.1, 0.3 and 1 the best on validation images, for
-# each arm alike, in a pilot with a seed that is none of the study's
+# learning rates of the mlp, the cnn and the autoencoder: of 0.1, 0.3 and 1 the best on validation images (mlp: mean
+# of both sets; else MNIST), for each arm alike, in a pilot with seed 1000
 RATES = {
-    "counter": (1.0, 1.0, 1.0),
+    "counter": (1.0, 1.0, 0.1),
     "backprop": (1.0, 1.0, 1.0),
-    "aligned": (1.0, 1.0, 1.0),
-    "direct": (1.0, 1.0, 1.0),
+    "aligned": (0.3, 0.3, 1.0),
+    "direct": (0.1, 0.3, 0.1),
 }
 
 
@@ -72,7 +72,7 @@ def _arm(rates: str, role: str, about: str, *rule, **flags) -> Arm:
 
 
 _SMALL = dict(
-    seeds=5, data="mnist", second="fashion-mnist", train=8000, valid=1000, test=5000, epochs=10, cnn_epochs=5,
+    seeds=5, data="mnist", second="fashion-mnist", train=8000, valid=1000, test=5000, epochs=10, cnn_epochs=4,
     batch=128,     mlp=(128,) * 5, cnn=(8, 16, 32), auto=(128, 32, 128), warm=100, probes=500,
 )  # fmt: skip
 
