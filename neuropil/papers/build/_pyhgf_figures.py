@@ -69,7 +69,7 @@ def intervals(results: Results) -> Figure:
         axes.vlines(at[k], low[order][k], high[order][k], color=colour, lw=1.5, alpha=0.7)
     axes.plot(at, middle[order], ".", color=BLUE, ms=4, label="median")
     axes.plot(at, true[order], "_", color="black", ms=7, label="truth")
-    axes.set(xlabel="subject", ylabel="omega")
+    axes.set(xlabel="subject, in order of the truth", ylabel="omega", xticks=[])
     axes.legend(frameon=False)
     _plain(axes)
     return figure
