@@ -18,8 +18,8 @@ from neuropil.papers.build._counter_current_score import CITE, DIFFERS, METRICS,
 from neuropil.studies import Arm, Study
 from neuropil.worlds import datasets
 
-# learning rates of the mlp, the cnn and the autoencoder: of 0.1, 0.3 and 1 the best on validation images (mlp: mean
-# of both sets; else MNIST), for each arm alike, in a pilot with seed 1000
+# learning rates of the mlp, the cnn and the autoencoder: of 0.1, 0.3 and 1 the best on validation images (mlp:
+# mean of both sets; else MNIST), for each arm alike, in a pilot with seed 1000
 RATES = {
     "counter": (1.0, 1.0, 0.1),
     "backprop": (1.0, 1.0, 1.0),
@@ -88,7 +88,7 @@ STUDY = Study(
     },
     scales={
         "smoke": _SMALL | dict(seeds=1, data="digits", train=256, valid=64, test=128, epochs=2, cnn_epochs=2,
-                               batch=64, mlp=(16, 16), cnn=(4, 4), auto=(16, 8, 16), warm=4, probes=64),
+                               batch=64, mlp=(16,), cnn=(4,), auto=(8,), warm=4, probes=64),
         "small": _SMALL,
         "paper": _SMALL | dict(train=54_000, valid=6000, test=10_000, epochs=100, cnn_epochs=100, batch=256,
                                mlp=(256,) * 5, cnn=(128, 128, 256, 256, 512)),
