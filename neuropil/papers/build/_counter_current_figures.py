@@ -12,13 +12,15 @@ COLOURS = {
     "ccl": "#0072b2", "fa": "#e69f00", "dfa": "#d55e00", "frozen": "#56b4e9", "last": "#999999",
     "bp": "#000000",
 }  # fmt: skip
-TITLES = {
-    "mlp-first": "MLP, MNIST",
-    "mlp-second": "MLP, Fashion-MNIST",
-    "cnn-first": "convolutional, MNIST",
-    "cnn-second": "convolutional, Fashion-MNIST",
-    "auto-first": "autoencoder, MNIST",
-}
+KINDS = {"mlp": "MLP", "cnn": "convolutional", "auto": "autoencoder"}
+
+
+def _titles(results: Results) -> list[str]:
+    """What each task is, with the names of the images that there were."""
+    first = results.settings["data"]
+    names = {"first": first, "second": first if first == "digits" else results.settings["second"]}
+    parts = [task.split("-") for task in TASKS]
+    return [f"{KINDS[kind]}, {names[which]}" for kind, which in parts]
 
 
 def _plain(axes, title: str) -> None:
@@ -28,27 +30,27 @@ def _plain(axes, title: str) -> None:
 
 def learning(results: Results) -> Figure:
     """Validation by epoch, mean over seeds; the autoencoder's is the variance that it leaves."""
-    figure = Figure(figsize=(11, 2.8), layout="constrained")
+    figure = Figure(figsize=(12, 2.8), layout="constrained")
     panels = figure.subplots(1, len(TASKS))
-    for k, (task, axes) in enumerate(zip(TASKS, panels, strict=True)):
+    for k, (title, axes) in enumerate(zip(_titles(results), panels, strict=True)):
         for arm in results.study.arms:
             curve = 100 * results.stacked(arm, "valid")[:, k]
-            x = np.arange(1, curve.shape[1] + 1)
+            x = np.arange(curve.shape[1])
             axes.fill_between(x, curve.min(0), curve.max(0), color=COLOURS[arm], alpha=0.15, lw=0)
             axes.plot(x, curve.mean(0), color=COLOURS[arm], label=arm, lw=1.5)
-        _plain(axes, TITLES[task])
+        _plain(axes, title)
         axes.set_xlabel("epoch")
     panels[0].set_ylabel("validation accuracy (%)")
     panels[-1].set_ylabel("variance left (%)")
-    panels[0].legend(frameon=False, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return figure
 
 
 def alignment(results: Results) -> Figure:
     """CKA of the two networks by epoch and layer; grey: forward by backpropagation, feedback as drawn."""
-    figure = Figure(figsize=(11, 2.8), layout="constrained")
+    figure = Figure(figsize=(12, 2.8), layout="constrained")
     panels = figure.subplots(1, len(TASKS), sharey=True)
-    for k, (task, axes) in enumerate(zip(TASKS, panels, strict=True)):
+    for k, (title, axes) in enumerate(zip(_titles(results), panels, strict=True)):
         cka = results.stacked("ccl", "cka")[:, k].mean(0)
         plain = results.stacked("bp", "cka")[:, k, :, 0].mean(0)
         axes.plot(plain, color="#999999", ls="--", label="backpropagation, layer 1")
@@ -58,11 +60,11 @@ def alignment(results: Results) -> Figure:
             axes.plot(
                 cka[:, layer], color=(0, 0.45 * shade, 0.7 * shade), label=f"layer {layer + 1}"
             )
-        _plain(axes, TITLES[task])
+        _plain(axes, title)
         axes.set_xlabel("epoch")
         axes.set_ylim(0, 1)
     panels[0].set_ylabel("CKA of the two networks")
-    panels[0].legend(frameon=False, fontsize=7)
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return figure
 
 
