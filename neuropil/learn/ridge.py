@@ -147,6 +147,7 @@ def ridge_readout(
     wide = np.subtract(x, centre, dtype=np.float64)
     gram = wide.T @ wide
     gram[np.diag_indices_from(gram)] += alpha
-    weight = linalg.solve(gram, wide.T @ (y - mean), assume_a="pos", overwrite_a=True).T
+    factor = linalg.cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+    weight = linalg.cho_solve(factor, wide.T @ (y - mean), check_finite=False).T
     floats = jnp.result_type(float)
     return Dense(jnp.asarray(weight, floats), jnp.asarray(mean - weight @ centre, floats))
