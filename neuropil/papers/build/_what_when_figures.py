@@ -21,7 +21,9 @@ COLOURS = {
 
 
 def again(results: Results) -> Figure:
-    """Errors through a session: the latencies change in the middle (left), the probabilities (right)."""
+    """Errors through a session: the latencies change in the middle (left), the probabilities (right).
+
+    Heights that no error stops (no-error) lie above the frame."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     labels = ("timing error (ms)", "|height - probability|")
     for k, axes in enumerate(figure.subplots(1, 2)):
@@ -29,6 +31,7 @@ def again(results: Results) -> Figure:
             each = [errors(results.history[arm][seed])[k][k] for seed in results.seeds]
             y = np.mean([smooth(e) for e in each], axis=0)
             axes.plot(np.arange(len(y)), y, color=colour, lw=1.5, label=arm)
+        axes.set_ylim(0, (260, 0.6)[k])  # heights of no-error lie far above
         axes.axvline(len(y) / 2, color="#000000", lw=0.8, ls=":")
         axes.set_xlabel("trial")
         axes.set_ylabel(labels[k])
