@@ -229,9 +229,9 @@ class NeuralMemory(System):
             theta = there * gates[0]
             eta = jnp.where(mask, gates[1], 1.0)
             keep = jnp.where(mask, 1 - gates[2], 1.0)
-            kept, lasting = products(keep) * there[None], products(eta)
-            woven, since = kept @ lasting, jnp.cumprod(eta)
-            base, past = jnp.cumprod(keep), kept @ since
+            (kept, base), (lasting, since) = products(keep), products(eta)
+            kept = kept * there[None]
+            woven, past = kept @ lasting, kept @ since
             steps = surprise(anchor, k, v, **form)
             h, new, moved = q, [], []
             for level, (w, s) in enumerate(zip(weights, momentum, strict=True)):
