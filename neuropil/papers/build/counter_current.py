@@ -109,5 +109,5 @@ STUDY = Study(
     ),
     claim="Reaches backpropagation's range on digits without weight transport",
     differs=DIFFERS,
-    cost="small: about 20 s for each arm and seed on one core",
+    cost="small: about 16 s for each arm and seed on one core",
 )  # fmt: skip
