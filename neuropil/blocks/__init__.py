@@ -12,6 +12,7 @@ from neuropil.blocks.linear import (
     identity,
     taylor,
 )
+from neuropil.blocks.liquid import lattice, lattice_chance, liquid
 from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
 from neuropil.blocks.recurrence import LinearRecurrence, linear_scan, separable
 from neuropil.blocks.reservoir import (
@@ -53,7 +54,10 @@ __all__ = [
     "causal",
     "elu_plus_one",
     "identity",
+    "lattice",
+    "lattice_chance",
     "linear_scan",
+    "liquid",
     "nonzero_floor",
     "rotary",
     "scaled_gradient",

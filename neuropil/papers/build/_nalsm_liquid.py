@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Bool, Float
 
+from neuropil.blocks.liquid import CHANCES, lattice, lattice_chance
 from neuropil.cells import LeakyAstrocyte
 from neuropil.core import Tick
 
 THRESHOLD, LEAK, KICK = 20.0, 1 / 64, 100.0  # mV; per ms; what an input cell receives from a pixel
 DENSITY, REACH, EXCITATORY = 0.15, 3.0, 0.8
-CHANCE = {"EE": 0.2, "IE": 0.1, "EI": 0.3, "II": 0.05}  # post, pre
 TOP = 3.0  # bound of every weight
 DECAY, GROW = 0.90477, 0.1  # of the trace; DECAY ** 10 is nearest exp(-1) on the official grid
 RATE, TAU = 0.15, 100.0  # potentiation, and the astrocyte's bias; its time constant (ms)
@@ -37,14 +37,9 @@ class Topology(eqx.Module):
         """Chance C exp(-(D / 3)^2) between liquid cells, 15 % of all input synapses, signs of these even."""
         a, b, c, d = jr.split(key, 4)
         n = grid[0] * grid[1] * grid[2]
-        place = jnp.stack(jnp.meshgrid(*map(jnp.arange, grid), indexing="ij"), -1).reshape(n, 3)
-        place = jr.permutation(a, place).astype(float)
-        distance2 = ((place[:, None] - place[None]) ** 2).sum(-1)
+        place = jr.permutation(a, lattice(grid)).astype(float)
         calm = jnp.arange(n) >= round(EXCITATORY * n)
-        table = jnp.array([[CHANCE["EE"], CHANCE["EI"]], [CHANCE["IE"], CHANCE["II"]]])
-        chance = table[calm.astype(int)[:, None], calm.astype(int)[None, :]]
-        chance = chance * jnp.exp(-distance2 / REACH**2) * (1 - jnp.eye(n))
-        inside = jr.uniform(b, (n, n)) < chance
+        inside = jr.uniform(b, (n, n)) < lattice_chance(place, calm, chances=CHANCES, reach=REACH)
         # exactly 15 % of the pairs: the smallest of as many random numbers
         draw = jr.uniform(c, (n * inputs,))
         wanted = int(DENSITY * n * inputs)
