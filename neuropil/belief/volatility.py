@@ -20,7 +20,7 @@ from, or to infinity. `bounded=True` (the default) keeps both:
 
 $\alpha$ being its variance before the step, $\beta$ its variance after it plus the square of the step. Where
 neither bound is touched, as on pyhgf's example series, the numbers are those of `bounded=False`, which are
-pyhgf's. On long series with jumps `Classical` then predicts better than `Enhanced`, which overshoots.
+pyhgf's. Which of `Classical` and `Enhanced` predicts a long series with jumps better depends on the series.
 
 Source: Mathys et al. (2011), Front. Hum. Neurosci. 5, 39; Mathys et al. (2014), 8, 825; Weber et al. (2023),
 arXiv:2305.10937; floor at the predicted precision: HGF toolbox in TAPAS,
