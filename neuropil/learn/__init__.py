@@ -69,6 +69,7 @@ from neuropil.learn.perturbation import (
     spsa,
     weight_perturbation,
 )
+from neuropil.learn.ppo import PPO, Actor, ClippedSurrogate
 from neuropil.learn.projection import Projected, guarded_linear, project_update
 from neuropil.learn.rate_gradient import RateLIF, rate_weights, weighted_rate
 from neuropil.learn.registry import LEARNERS, learner, refusal
@@ -80,12 +81,15 @@ from neuropil.learn.wiring_diagram import Diagram, LinearSystem, Wired, beside, 
 
 __all__ = [
     "LEARNERS",
+    "PPO",
     "ATan",
+    "Actor",
     "AsSystem",
     "Backpropagation",
     "Beside",
     "Boxcar",
     "Broadcast",
+    "ClippedSurrogate",
     "CosinePrototypes",
     "CounterCurrent",
     "Credit",

@@ -130,7 +130,7 @@ def summarise(plan: Plan, values: dict) -> dict:
 
 
 def figures(plan: Plan, results: Results) -> list[str]:
-    """Draw and write the figures (png and svg); their names."""
+    """Draw and write the figures (png and svg; a film, given as bytes, is a gif); their names."""
     import io
 
     import matplotlib
@@ -139,6 +139,9 @@ def figures(plan: Plan, results: Results) -> list[str]:
     matplotlib.rcParams["svg.hashsalt"] = plan.study.slug
     drawn = plan.study.figures(results)
     for name, figure in drawn.items():
+        if isinstance(figure, bytes):
+            write(plan.folder / "figures" / f"{name}.gif", figure)
+            continue
         for kind, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, bbox_inches="tight", **options)

@@ -149,12 +149,14 @@ def _figures(folder: Path, summary: dict) -> str:
     shown = []
     for name in summary.get("figures", []):
         path = folder / "figures" / f"{name}.png"
+        film = path.with_suffix(".gif")
+        path = film if film.is_file() else path
         if not path.is_file():
             raise Refused(f"{path} is missing; run the study again with --resume to draw it")
         data = base64.b64encode(path.read_bytes()).decode()
         label = esc(name.replace("_", " ").replace("-", " "))
         shown.append(
-            f"<figure><img src='data:image/png;base64,{data}' alt='{label}'>"
+            f"<figure><img src='data:image/{path.suffix[1:]};base64,{data}' alt='{label}'>"
             f"<figcaption>{label}</figcaption></figure>"
         )
     return "".join(shown)

@@ -81,7 +81,7 @@ class Study:
     - `score(settings, history) -> {metric: float}` for one arm and one seed; `history` is {recorded
       name: numpy array stacked over ticks}. A metric an arm does not have is left out.
     - `metrics`: name -> `Metric`, those shown in the table.
-    - `figures(results) -> {name: matplotlib Figure}`.
+    - `figures(results) -> {name: matplotlib Figure}`, or the bytes of a GIF (`worlds.film`).
     - `datasets`: registry names needed. Where they are missing and `demo` names an embedded data set,
       settings["data"] becomes `demo` and the run says that it is a demonstration, not the claim.
     - `check(settings)`: raises ValueError for settings that make no sense together.

@@ -9,6 +9,7 @@ from neuropil.core import System
 from neuropil.plasticity import Rule
 from neuropil.wiring import Wiring
 from tests.contract.examples import (
+    agents,
     belief,
     blocks,
     cells,
@@ -29,6 +30,7 @@ ABSTRACT = {System, Wiring, Membrane, Rule}
 EXAMPLES: dict[str, Example] = {
     name: example
     for room in (
+        agents,
         core,
         cells,
         synapses,
