@@ -60,7 +60,7 @@ def _arm(kind: str, role: str, about: str, limits=OPEN, ticks=None) -> Arm:
 _SMALL = dict(
     seeds=5, symbols=97, length=64, lengths=(64, 256, 1024), needles=4, width=32, inner=64,
     heads=2, blocks=1, window=32, chunk=16, persistent=4, hidden_context=32, hidden_gate=48, hidden_layer=48,
-    hidden_memory=113, hidden_attention=160, hidden_delta=160, updates=600, text_updates=200, batch=16,
+    hidden_memory=113, hidden_attention=160, hidden_delta=160, updates=400, text_updates=150, batch=16,
     tested=128, judged=8, rounds=4, rate=3e-3, judge="test",
 )  # fmt: skip
 
@@ -102,5 +102,5 @@ STUDY = Study(
     ),
     claim="Needles are found at lengths where attention and linear recurrent networks fail",
     differs=DIFFERS,
-    cost="small: about 25 s for an arm and seed on one core",
+    cost="small: 20 to 60 s for an arm and seed on one core",
 )  # fmt: skip
