@@ -1,4 +1,4 @@
-"""Memories: associative (Hopfield, distributed, sparse, spiking), episodic, and buffers for replay."""
+"""Memories: associative (Hopfield, distributed, sparse, spiking), of sequences, episodic, and for replay."""
 
 from neuropil.memory.cam import cam_cell, cam_input, cam_weights, spiking_cam
 from neuropil.memory.hopfield import (
@@ -15,6 +15,7 @@ from neuropil.memory.hopfield import (
 )
 from neuropil.memory.modern import Episodic, ModernHopfield
 from neuropil.memory.neural import NeuralMemory, surprise
+from neuropil.memory.pooler import SpatialPooler
 from neuropil.memory.replay import (
     Latest,
     PowerLaw,
@@ -40,6 +41,7 @@ from neuropil.memory.sparse import (
     sparse_codes,
     union_density,
 )
+from neuropil.memory.temporal import TemporalMemory
 
 __all__ = [
     "DenseHopfield",
@@ -55,6 +57,8 @@ __all__ = [
     "Replay",
     "Reservoir",
     "SparseDistributedMemory",
+    "SpatialPooler",
+    "TemporalMemory",
     "Uniform",
     "Willshaw",
     "access_probability",

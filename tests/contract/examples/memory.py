@@ -34,6 +34,10 @@ def _episodes():
     return rows | {"write": write}
 
 
+def _columns(name, n):
+    return {name: jnp.asarray(_codes(n)[0]), "learn": jnp.array([1.0, 1.0, 0.0] * (TICKS // 3))}
+
+
 def _signs(key, m, n):
     return jnp.where(jr.bernoulli(key, 0.5, (m, n)), 1.0, -1.0)
 
@@ -97,6 +101,20 @@ EXAMPLES = {
         lambda k: memory.NeuralMemory.init_normal(4, hidden=(3,), heads=2, chunk=4, key=k),
         normal(4),
         (memory.NeuralMemory,),
+    ),
+    "temporal memory": Example(
+        lambda k: memory.TemporalMemory(
+            6, 2, 4, segments=12, synapses=4, threshold=2, matching=1, growth=3
+        ),
+        lambda: _columns("columns", 6),
+        (memory.TemporalMemory,),
+        no_gradient="cells are active or not",
+    ),
+    "spatial pooler": Example(
+        lambda k: memory.SpatialPooler(8, 6, 2, boost=5.0),
+        lambda: _columns("input", 8),
+        (memory.SpatialPooler,),
+        no_gradient="columns are active or not",
     ),
     "ordered stdp": Example(_ordered, spikes(3), (plasticity.OrderedSTDP,)),
 }
