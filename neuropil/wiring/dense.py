@@ -50,7 +50,7 @@ class Dense(Wiring):
             y = self._rows(x)
         else:
             y = event_sum(x, self.weight) if self.events else self.weight @ x
-        return y if self.bias is None else y + self.bias
+        return y if self.bias is None else y + jnp.broadcast_to(self.bias, y.shape)
 
     def _rows(self, x):
         return (event_product if self.events else row_product)(x, self.weight)
