@@ -74,9 +74,7 @@ def test_henon_and_lorenz_have_their_known_exponents(x64):
     np.testing.assert_allclose(found, [0.419, -1.623], atol=0.01)
     assert float(found.sum()) == pytest.approx(np.log(0.3), abs=1e-6)  # of its area, at every tick
     h = 0.02
-    found = lyapunov_exponents(
-        rk4(lorenz_field, h), jnp.ones(3), ticks=6000, k=3, dt=h, settle=500
-    )
+    found = lyapunov_exponents(rk4(lorenz_field, h), jnp.ones(3), ticks=6000, k=3, dt=h, settle=500)
     np.testing.assert_allclose(found, [0.906, 0.0, -14.572], atol=0.08)
     assert float(found.sum()) == pytest.approx(-(10 + 1 + 8 / 3), abs=0.01)  # of its volume
 

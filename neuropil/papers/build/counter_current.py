@@ -57,7 +57,9 @@ def check(settings: dict) -> None:
         raise ValueError(f"batch = {settings['batch']}; give 1 to train = {settings['train']}")
     for name in ("mlp", "cnn", "auto"):
         if not settings[name] or min(settings[name]) < 1:
-            raise ValueError(f"{name} = {settings[name]}; give the size of one hidden layer or more")
+            raise ValueError(
+                f"{name} = {settings[name]}; give the size of one hidden layer or more"
+            )
 
 
 def figures(results) -> dict:
