@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def draw_lines(
-    lines: Any, window: tuple[float, float, float, float], width: int = 320, thick: int = 3
-) -> np.ndarray:
+def draw_lines(lines: Any, window: tuple, width: int = 320, thick: int = 3) -> np.ndarray:
     """One picture (height, width, 3) uint8 of lines (n, 2 ends, 2), the first of them in red.
 
     `window`: (left, right, bottom, top) in the units of the lines; the height follows.
@@ -56,7 +54,7 @@ def gif(frames: Sequence[np.ndarray] | np.ndarray, seconds: float = 0.06) -> byt
 
 def film(
     world: Any, states: Any, path: str | Path | None = None, *, every: int = 2, seconds: float = 0.06,
-    window: tuple[float, float, float, float] | None = None, width: int = 320,
+    window: tuple | None = None, width: int = 320,
 ) -> bytes:  # fmt: skip
     """A GIF of a rollout: `states` of the world stacked over time, every `every`-th drawn by `world.lines`.
 
@@ -72,11 +70,12 @@ def film(
             f"film: {type(world).__name__} has no lines(state), so nothing can be drawn"
         )
     states = jax.tree.map(lambda a: a[::every], states)
-    drawn = np.asarray(jax.jit(jax.vmap(world.lines))(states))
+    drawn = np.asarray(jax.jit(jax.vmap(world.lines))(states), float)
     if window is None:
         low, high = drawn.min((0, 1, 2)), drawn.max((0, 1, 2))
         edge = 0.05 * max(high - low)
-        window = (low[0] - edge, high[0] + edge, low[1] - edge, high[1] + edge)
+        (left, bottom), (right, top) = (low - edge).tolist(), (high + edge).tolist()
+        window = (left, right, bottom, top)
     data = gif([draw_lines(lines, window, width) for lines in drawn], seconds)
     if path is not None:
         Path(path).write_bytes(data)
