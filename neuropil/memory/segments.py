@@ -21,12 +21,14 @@ def matches(pre, permanence, active, connected, made):
     """
     total, width = pre.shape
     size = min(LOOK, total)
-    was = jnp.append(active, False)
+    was, first = jnp.append(active, False), jnp.int32(0)
 
     def look(i, held):
-        at = jnp.minimum(i * size, total - size)  # the last look may see some segments twice
-        p = lax.dynamic_slice(pre, (at, 0), (size, width))
-        q = lax.dynamic_slice(permanence, (at, 0), (size, width))
+        at = jnp.minimum(i * size, total - size).astype(
+            jnp.int32
+        )  # the last look may see some segments twice
+        p = lax.dynamic_slice(pre, (at, first), (size, width))
+        q = lax.dynamic_slice(permanence, (at, first), (size, width))
         hit = was[p]
         both = hit.sum(1, dtype=jnp.int32), (hit & (q >= connected)).sum(1, dtype=jnp.int32)
         return tuple(lax.dynamic_update_slice(h, b, (at,)) for h, b in zip(held, both, strict=True))

@@ -114,6 +114,7 @@ class TemporalMemory(System):
         n, k = self.columns * self.cells, self.cells
         on = x["columns"] > 0
         listed = jnp.nonzero(on, size=self.active, fill_value=self.columns)[0]
+        listed = listed.astype(jnp.int32)
         on = jnp.zeros(self.columns, bool).at[listed].set(True, mode="drop")
         predicted = self._predictive(state).reshape(-1, k)
         foreseen = predicted.any(1)
@@ -179,7 +180,7 @@ class TemporalMemory(System):
         g = self.segments
         column = state["owner"] // self.cells
         counts = (state["potential"] >= self.matching) & jnp.append(burst, False)[column]
-        rank = jnp.where(counts, state["potential"] * g + jnp.arange(g), 0)
+        rank = jnp.where(counts, state["potential"] * g + jnp.arange(g, dtype=jnp.int32), 0)
         top = jnp.zeros(self.columns, jnp.int32).at[column].max(rank, mode="drop")
         return top % g, top > 0
 
@@ -191,7 +192,7 @@ class TemporalMemory(System):
         tie = jr.uniform(tick.child("winner").key, (self.active, k))
         dead = state["dead"].reshape(-1, k)[here]
         fewest = jnp.where(dead, jnp.inf, own.reshape(-1, k)[here] + tie)
-        cell = here * k + fewest.argmin(1)
+        cell = here * k + fewest.argmin(1).astype(jnp.int32)
         cell = jnp.where(matched[here], state["owner"][best[here]], cell)
         valid = (listed < self.columns) & burst[here] & ~(dead.all(1))
         return jnp.where(valid, cell, n).astype(jnp.int32), valid & ~matched[here]
@@ -240,8 +241,8 @@ class TemporalMemory(System):
     def _room(self, state, fresh):
         """Places for new segments: behind the others while there is room, else where none matched longest."""
         g, made = self.segments, state["made"]
-        nth = jnp.cumsum(fresh) - 1
-        full = made + fresh.sum() > g
+        nth, count = jnp.cumsum(fresh, dtype=jnp.int32) - 1, fresh.sum(dtype=jnp.int32)
+        full = made + count > g
         oldest = lambda: lax.top_k(-state["seen"], self.active)[1][jnp.maximum(nth, 0)]
-        at = lax.cond(full, oldest, lambda: (made + nth).astype(jnp.int32))
-        return jnp.where(fresh, at, g), jnp.where(full, g, made + fresh.sum()).astype(jnp.int32)
+        at = lax.cond(full, oldest, lambda: made + nth)
+        return jnp.where(fresh, at, g), jnp.where(full, g, made + count)
