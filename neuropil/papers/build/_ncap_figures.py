@@ -16,7 +16,7 @@ from neuropil.worlds.swimmer import Swimmer
 LOOKS = {
     "ncap": ("#0072b2", "-"), "ncap-unshared": ("#56b4e9", "-"), "ncap-random": ("#0072b2", "--"),
     "ncap-unconstrained": ("#cc79a7", "--"), "ncap-cut": ("#999999", "-"), "sine": ("#009e73", "-"),
-    "mlp-64": ("#d55e00", "-"), "mlp-8": ("#e69f00", "-"), "mlp-256": ("#8c3b00", "-"),
+    "mlp-64": ("#d55e00", "-"), "mlp-8": ("#e69f00", "-"), "mlp-128": ("#8c3b00", "-"),
     "ppo-ncap": ("#0072b2", ":"), "ppo-mlp": ("#d55e00", ":"),
 }  # fmt: skip
 

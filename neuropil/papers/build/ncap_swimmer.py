@@ -108,9 +108,9 @@ def figures(results) -> dict:
 
 
 _SMALL = dict(
-    seeds=5, joints=5, inner=10, chunks=10, generations=40, generations_mlp=120, pairs=16, sigma=0.05,
+    seeds=5, joints=5, inner=10, chunks=10, generations=40, generations_mlp=100, pairs=16, sigma=0.05,
     es_rate=0.02, episode=500, ppo_updates=150, worlds=16, stretch=250, epochs=5, batches=16, ppo_rate=3e-4,
-    tests=8, horizon=1000, bodies=(4, 5, 10), mujoco=4,
+    tests=8, horizon=1000, bodies=(4, 5, 10), mujoco=3,
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ STUDY = Study(
         "sine": _arm(sine, "control", "open-loop travelling wave, tuned by the same evolution"),
         "mlp-64": _arm(net(64), "baseline", "64-64 tanh, with the same clock; evolution"),
         "mlp-8": _arm(net(8), "baseline", "8-8 tanh; evolution"),
-        "mlp-256": _arm(net(256), "baseline", "256-256 tanh; evolution"),
+        "mlp-128": _arm(net(128), "baseline", "128-128 tanh; evolution"),
         "ppo-ncap": _arm(gradient(True), "variant", "four weights, PPO with noise 0.1"),
         "ppo-mlp": _arm(gradient(False), "baseline", "64-64 tanh, PPO"),
     },
@@ -187,5 +187,5 @@ STUDY = Study(
     ),
     claim="It swims untrained, learns in far fewer steps with far fewer numbers than layers, fits other bodies",
     differs=DIFFERS,
-    cost="small: about 12 quiet minutes on two cores; needs MuJoCo (neuropil[agents]) or --set mujoco=0",
+    cost="small: 10 to 15 quiet minutes on two cores, estimated; needs MuJoCo (neuropil[agents]) or --set mujoco=0",
 )
