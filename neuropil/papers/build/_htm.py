@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -41,6 +42,7 @@ def table() -> tuple[Array, Array]:
     )
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4))  # compiled once for all arms
 def stream(key: Array, n: int, change: int, noisy: int, between: int) -> dict[str, Array]:
     """Symbols (n,), which sequence each belongs to, and whether it is a sequence's last element.
 

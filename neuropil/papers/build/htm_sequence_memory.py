@@ -91,7 +91,7 @@ def figures(results) -> dict:
 
 
 _SMALL = dict(
-    seeds=5, chunk=250, change=24, learning=36, between=50, columns=256, cells=8, active=16, segments=16384,
+    seeds=5, chunk=250, change=24, learning=36, between=1000, columns=256, cells=8, active=16, segments=16384,
     synapses=32, wrong=0.02, hidden=20, window=3000, batch=8, rate=0.01, units=400, radius=0.9, forget=0.999,
 )  # fmt: skip
 
