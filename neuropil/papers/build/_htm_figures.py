@@ -31,7 +31,7 @@ def learning(results: Results) -> Figure:
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("elements seen")
     axes.set_ylabel("last elements foretold")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

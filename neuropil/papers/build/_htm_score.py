@@ -39,9 +39,10 @@ CITE = """@article{cui2016continuous,
 }"""
 
 DIFFERS = (
-    "At scale small a smaller net (256 columns of 8 cells, codes of 16), and 1,000 symbols between sequences, not"
-    " 5,000. A first small run had 50: these come to be predicted themselves, so that the context goes on across"
-    " them and each sequence is learnt once for each way to come to it (0.85 before the change, 0.69 at the end).",
+    "At scale small a smaller net (256 columns of 8 cells, codes of 16), and 1,000 symbols between sequences"
+    " instead of 5,000. A first small run had 50: these come to be predicted themselves, so the context goes on"
+    " across them and a sequence is learnt once for each way to come to it (0.85 before the change, 0.69 at the"
+    " end).",
     "Segments share one pool, in which the one that matched nothing for longest makes room; the paper has 128 a"
     " cell, which its runs do not fill.",
     "The LSTM takes a step of Adam at every element on stretches drawn from the last 3,000, instead of being"
