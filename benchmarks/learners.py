@@ -27,10 +27,12 @@ import jax.random as jr
 import numpy as np
 import optax
 
+from neuropil.cells import SimpleRNN
 from neuropil.core import Chain, advance, fold, start
 from neuropil.learn import (
     LEARNERS,
     Backpropagation,
+    OverTime,
     Supervised,
     Trainer,
     correct,
@@ -58,7 +60,7 @@ class Setting:
     net: Callable
     inputs: Callable
     targets: Callable
-    loss: Supervised
+    loss: Supervised | OverTime
 
 
 def _mlp(key):
@@ -75,6 +77,23 @@ def _labelled(images):
     return jnp.concatenate([jnp.full((len(images), 10), 0.1), images], 1)
 
 
+def _recurrent(key):
+    a, b = jr.split(key)
+    return Chain(
+        cells=SimpleRNN.init_uniform(8, 64, a), out=Dense.init_uniform(64, 10, b, bias=True)
+    )
+
+
+def _last(labels):
+    """The label at every tick, and that only the last one is asked for."""
+    asked = jnp.broadcast_to(jnp.arange(8) == 7, (len(labels), 8)).astype(jnp.float32)
+    return {"label": jnp.broadcast_to(labels[:, None], (len(labels), 8)), "asked": asked}
+
+
+def _told(outputs, y):
+    return correct(outputs[-1], y["label"][-1])
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "layered, 74-64-32-10",
@@ -82,6 +101,13 @@ SETTINGS: tuple[Setting, ...] = (
         _labelled,
         lambda labels: labels,
         Supervised(cross_entropy, measure=correct),
+    ),
+    Setting(
+        "recurrent, 8-64-10, a row a tick",
+        _recurrent,
+        lambda images: images.reshape(-1, 8, 8),
+        _last,
+        OverTime(lambda output, y: y["asked"] * cross_entropy(output, y["label"]), measure=_told),
     ),
 )
 
@@ -150,7 +176,7 @@ def make(setting: Setting, name: str, part: dict, key, rate) -> Trainer:
 def measure(setting: Setting, name: str, parts: dict) -> Row:
     """Choose the rate, train and test the seeds, and time a step."""
     train = parts["train"]
-    n = len(train["y"])
+    n = len(train["x"])
 
     @jax.jit
     @jax.vmap
@@ -201,13 +227,14 @@ def timed(step, carry, batch, repeats: int = 30, rounds: int = 5) -> float:
     return round(1e3 * min(found), 3)
 
 
-def suits(name: str) -> Setting | None:
-    """The first network that a learner accepts."""
+def suited(name: str) -> list[Setting]:
+    """The first network that a learner accepts; of the reference all of them."""
+    found = []
     for setting in SETTINGS:
         x = jax.tree.map(lambda a: a[0], setting.inputs(jnp.zeros((1, 64))))
         if not refusal(name, setting.net(jr.key(0)), x, setting.loss, jr.key(0)):
-            return setting
-    return None
+            found.append(setting)
+    return found if name == "backpropagation" else found[:1]
 
 
 def kept() -> dict:
@@ -218,16 +245,17 @@ def kept() -> dict:
 def run(names: list[str]) -> None:
     """Measure and store; learners that are not named keep their rows."""
     stored = kept()
-    rows = {row["learner"]: row for row in stored["rows"]}
+    rows = {(row["network"], row["learner"]): row for row in stored["rows"]}
     for name in names or LEARNERS:
-        setting = suits(name)
-        if setting is None:
+        settings = suited(name)
+        if not settings:
             print(f"{name}: no network here that it accepts", file=sys.stderr)
-            continue
-        row = measure(setting, name, data(setting))
-        rows[name] = asdict(row)
-        print(name, row.rate, np.mean(row.accuracy), row.step_ms, flush=True)
-        ordered = [rows[n] for n in LEARNERS if n in rows]
+        for setting in settings:
+            row = measure(setting, name, data(setting))
+            rows[setting.name, name] = asdict(row)
+            print(name, row.rate, np.mean(row.accuracy), row.step_ms, flush=True)
+        pairs = [(s.name, n) for s in SETTINGS for n in LEARNERS]
+        ordered = [rows[pair] for pair in pairs if pair in rows]
         task = dict(data="digits", epochs=EPOCHS, batch=BATCH, seeds=SEEDS, rates=RATES)
         machine = f"{os.cpu_count()} cores, {platform.machine()}, JAX {jax.__version__} on CPU"
         STORE.write_text(
