@@ -108,6 +108,20 @@ def layers(
     return Layers(net, scale)
 
 
+def fresh_layers(joints: int, hidden: int) -> tuple[Layers, eqx.nn.MLP, eqx.nn.MLP]:
+    """(layers, bounds of their first weights): uniform within 1 / sqrt(inputs), weights and biases."""
+    model = layers(jax.random.key(0), joints, hidden, joints)
+    inner = eqx.filter(model.weights, eqx.is_inexact_array)
+    pieces = lambda m: [a for layer in m.layers for a in (layer.weight, layer.bias)]
+    ends = [
+        jnp.full_like(a, layer.weight.shape[1] ** -0.5)
+        for layer in inner.layers
+        for a in (layer.weight, layer.bias)
+    ]
+    high = eqx.tree_at(pieces, inner, ends)
+    return model, jax.tree.map(jnp.negative, high), high
+
+
 def circuit(joints: int, shared: bool = True) -> NCAP:
     """The circuit at weights of 1 and -1."""
     signs = jnp.asarray(SIGNS)

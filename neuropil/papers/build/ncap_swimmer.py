@@ -49,25 +49,15 @@ def sine(settings: dict, data) -> Swims:
     return by_evolution(model, model.weights, model.weights, settings, settings["generations"])
 
 
-def _layers(settings, hidden):
-    """(layers, bounds of their first weights): uniform within 1 / sqrt(inputs), weights and biases."""
-    model = controllers.layers(jr.key(0), settings["joints"], hidden, settings["joints"])
-    inner = eqx.filter(model.weights, eqx.is_inexact_array)
-    pieces = lambda m: [a for layer in m.layers for a in (layer.weight, layer.bias)]
-    ends = [
-        jnp.full_like(a, layer.weight.shape[1] ** -0.5)
-        for layer in inner.layers
-        for a in (layer.weight, layer.bias)
-    ]
-    high = eqx.tree_at(pieces, inner, ends)
-    return model, jax.tree.map(jnp.negative, high), high
-
-
 def net(hidden: int):
     """Two hidden layers, by evolution."""
 
     def make(settings: dict, data) -> Swims:
-        return by_evolution(*_layers(settings, hidden), settings, settings["generations_mlp"])
+        return by_evolution(
+            *controllers.fresh_layers(settings["joints"], hidden),
+            settings,
+            settings["generations_mlp"],
+        )
 
     return make
 
@@ -76,7 +66,11 @@ def gradient(worm: bool):
     """The circuit or 64-64 layers, by proximal policy optimisation, with a critic of 64-64."""
 
     def make(settings: dict, data) -> Swims:
-        found = _circuit(settings, "constant") if worm else _layers(settings, 64)
+        found = (
+            _circuit(settings, "constant")
+            if worm
+            else controllers.fresh_layers(settings["joints"], 64)
+        )
         critic = controllers.layers(jr.key(1), settings["joints"], 64, 1, scale=100.0)
         noise = math.log(0.1 if worm else 0.5)
         return by_gradient(*found, critic, noise, worm, settings)
