@@ -43,7 +43,7 @@ DIFFERS = (
     " instead of 5,000. A first small run had 50: these come to be predicted themselves, so the context goes on"
     " across them and a sequence is learnt once for each way to come to it (0.85 before the change, 0.69 at the"
     " end; there it held that the memory learns again sooner than the LSTM, here this is undecided).",
-    "6,000 elements before the change, where the paper's net has 7,010 until it has learnt: the memory is judged"
+    "6,000 elements before the change, where the paper's net takes 7,010 to learn: the memory is judged"
     " while it still learns (with 10,000 the paper has 1.0).",
     "Segments share one pool, in which the one that matched nothing for longest makes room; the paper has 128 a"
     " cell, which its runs do not fill.",
