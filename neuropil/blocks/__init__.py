@@ -24,6 +24,14 @@ from neuropil.blocks.reservoir import (
 )
 from neuropil.blocks.retention import Retention
 from neuropil.blocks.ssm import S6, SSD, DiagonalSSM
+from neuropil.blocks.thought import (
+    NeuronModels,
+    Synchronisation,
+    all_pairs,
+    certainty,
+    first_sure_tick,
+    selected_ticks_loss,
+)
 
 __all__ = [
     "MLP",
@@ -43,16 +51,21 @@ __all__ = [
     "Learned",
     "LinearAttention",
     "LinearRecurrence",
+    "NeuronModels",
     "Positions",
     "RMSNorm",
     "Retention",
     "ShortConvolution",
+    "Synchronisation",
+    "all_pairs",
     "attention",
     "attention_weights",
     "balanced_wiring",
     "balancing_scale",
     "causal",
+    "certainty",
     "elu_plus_one",
+    "first_sure_tick",
     "identity",
     "lattice",
     "lattice_chance",
@@ -61,6 +74,7 @@ __all__ = [
     "nonzero_floor",
     "rotary",
     "scaled_gradient",
+    "selected_ticks_loss",
     "separable",
     "sinusoids",
     "spectral_radius",

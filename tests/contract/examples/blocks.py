@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+import jax.random as jr
+
 from neuropil import blocks
 from tests.contract.examples.base import (
     TICKS,
@@ -71,5 +74,15 @@ EXAMPLES = {
     "balanced reservoir": Example(_balanced, normal(2), (blocks.BalancedReservoir,)),
     "retention": Example(
         lambda k: blocks.Retention.init_normal(4, heads=2, key=k), normal(4), (blocks.Retention,)
+    ),
+    "neuron models": Example(
+        lambda k: blocks.NeuronModels.init_uniform(4, memory=3, hidden=2, key=k),
+        normal(4),
+        (blocks.NeuronModels,),
+    ),
+    "synchronisation": Example(
+        lambda k: blocks.Synchronisation(jr.uniform(k, (10,)), *blocks.all_pairs(jnp.arange(4))),
+        normal(4),
+        (blocks.Synchronisation,),
     ),
 }
