@@ -67,6 +67,7 @@ class MujocoSwimmer:
     """
 
     def __init__(self, links: int = 6, n: int = 1, seed: int = 0, limit: int = 1000):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # read when MuJoCo is imported
         self.mujoco = needed("mujoco", "MujocoSwimmer")
         if n < 1 or limit < 1:
             raise ValueError(f"MujocoSwimmer: n = {n}, limit = {limit}; both at least 1")
@@ -122,7 +123,6 @@ class MujocoSwimmer:
 
         Set `MUJOCO_GL=egl` before the first use on a machine without a display (done here where unset).
         """
-        os.environ.setdefault("MUJOCO_GL", "egl")
         try:
             renderer = self.mujoco.Renderer(self.model, size[1], size[0])
         except Exception:  # every back end raises what it likes where there is no driver
