@@ -42,7 +42,8 @@ DIFFERS = (
     "At scale small a smaller net (256 columns of 8 cells, codes of 16), and 1,000 symbols between sequences"
     " instead of 5,000. A first small run had 50 and the same claims (0.85 before the change, 0.69 at the end;"
     " there it held that the memory learns again sooner than the LSTM, here this is undecided). Its likely"
-    " cause, not tested apart: so few symbols are soon predicted themselves, and the context goes on across them.",
+    " cause, not tested apart: so few symbols are soon predicted themselves, so the context goes on across"
+    " them.",
     "6,000 elements before the change, where the paper's net takes 7,010 to learn: the memory is judged"
     " while it still learns (with 10,000 the paper has 1.0).",
     "Segments share one pool, in which the one that matched nothing for longest makes room; the paper has 128 a"
