@@ -26,6 +26,7 @@ def test_free_coordinates_go_there_and_back_and_know_their_jacobian(x64):
     np.testing.assert_allclose(free.log_jacobian(u), log_det, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_likelihoods_maximum_is_found_from_several_starts():
     rng = np.random.default_rng(1)
     walk = np.cumsum(np.exp(-1.0) * rng.standard_normal(300))  # omega = -2

@@ -40,6 +40,31 @@ from tests.contract.examples import ABSTRACT, EXAMPLES, TICKS, Converges
 PACKAGES = "core cells synapses wiring coding dendrites blocks plasticity memory belief agents learn".split()
 HALF = TICKS // 2
 each = pytest.mark.parametrize("name", EXAMPLES)
+# Many seconds each, and another of their family is gone through by default; CI runs these after the suite.
+LONG = {
+    *("learners", "real-time recurrent learning", "snap-1", "uoro", "synthetic gradients", "ppo"),
+    *(
+        "hgf_graph",
+        "unscented_kalman",
+        "extended_kalman",
+        "swimmer",
+        "episodic",
+        "replay, reservoir",
+    ),
+    *(
+        "triplet stdp",
+        "pair stdp, sparse",
+        "rewire",
+        "homeostat of a rule",
+        "oja",
+        "dense by events",
+    ),
+    *("kalman", "synchronisation"),
+}
+assert set(EXAMPLES) >= LONG, LONG - set(EXAMPLES)
+each_or_slow = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in EXAMPLES]
+)
 
 
 def public_systems():
@@ -146,7 +171,7 @@ def jitted(f):
     return call
 
 
-@each
+@each_or_slow
 def test_unroll_vmap_remat_resume_and_gradient(name, x64):
     """`unroll` is the scan of `step`, from rest and in mid-run, under `vmap` and remat, saved or not."""
     example, part, xs, first = make(name)

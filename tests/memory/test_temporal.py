@@ -90,6 +90,7 @@ def test_after_a_burst_both_endings_are_predicted_and_nothing_is_learnt_without_
     assert (after.state["permanence"] == carry.state["permanence"]).all()
 
 
+@pytest.mark.slow
 def test_dead_cells_are_silent_own_nothing_and_no_death_changes_nothing(trained):
     state = trained[0].state
     same = NET.lesioned(state, jnp.zeros(24 * K, bool))

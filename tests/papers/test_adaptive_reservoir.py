@@ -36,6 +36,7 @@ def test_input_reaches_a_third_of_the_units_and_grows_with_its_scale():
     assert float(jnp.abs(weak).max()) <= 0.25
 
 
+@pytest.mark.slow
 def test_tasks_are_asked_at_the_right_time():
     size = Sizes(*(50, 20, 20, 60, 20, 30, 8))
     series = _adaptive_tasks.load(size._asdict())
@@ -51,6 +52,7 @@ def test_tasks_are_asked_at_the_right_time():
     assert bool(jnp.isfinite(drawn.y).all())
 
 
+@pytest.mark.slow
 def test_judging_past_inputs_finds_all_delays_and_a_constant_nothing(x64):
     u = jr.uniform(jr.key(0), (SIZE.total - SIZE.before,))
     past = jnp.stack([jnp.roll(u, k) for k in range(9)], 1)

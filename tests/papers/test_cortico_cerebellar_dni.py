@@ -139,6 +139,7 @@ def test_the_cerebellum_begins_at_zero_and_has_the_card_s_numbers():
     assert count(net.cortex) == 10_600 - 4 * 50  # one bias a gate where PyTorch has two
 
 
+@pytest.mark.slow
 def test_smoke_runs_every_task_in_one_program():
     settings = dict(STUDY.scales["smoke"]) | {"updates": 20, "points": 20}
     data = STUDY.load(settings)

@@ -76,6 +76,7 @@ def test_trials_ask_for_what_the_sequences_hold():
     np.testing.assert_allclose(t.period[gamma] * t.ratio[gamma], 200.0)
 
 
+@pytest.mark.slow
 def test_the_network_at_smoke_and_what_a_memory_without_dynamics_reads():
     """One network replays in both directions, fills theta and reads its tree; the ceiling is exact."""
     settings = STUDY.scales["smoke"]

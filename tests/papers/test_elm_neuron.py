@@ -166,6 +166,7 @@ def test_fitted_lif_filters_leak_and_reset(x64):
     )  # 1 less than before the spike
 
 
+@pytest.mark.slow
 def test_an_arm_at_smoke_and_its_score(monkeypatch):
     """The LIF arm takes one test; the other metric is left out."""
     blank = {k: np.zeros((3, 300, *s), np.float32) for k, s in

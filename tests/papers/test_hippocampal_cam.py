@@ -55,6 +55,7 @@ def test_projection_recalls_disjoint_contents_by_cue():
     assert float(rates["by_cue"]) == 1.0
 
 
+@pytest.mark.slow
 def test_the_spiking_session_and_its_switches():
     """Smoke: exact; without depression the old content stays, without A+ there is nothing."""
     settings = STUDY.scales["smoke"]

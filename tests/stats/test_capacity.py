@@ -33,6 +33,7 @@ def test_capacity_of_a_linear_reservoir_is_its_rank_and_the_closed_form(x64):
     assert float(linear_memory_capacity(blocked, reached, range(120)).total) == pytest.approx(3)
 
 
+@pytest.mark.slow
 def test_noise_remembers_nothing_beyond_one_over_m():
     rng = np.random.default_rng(0)
     states, u = (

@@ -91,7 +91,7 @@ def test_kill_again_and_again(toy, tmp_path, uninterrupted):
 
 def test_interrupt_stores_and_says_how_to_go_on(toy, tmp_path):
     out = tmp_path / "run"
-    process = start(toy, out, "--workers", "1", NEUROPIL_CHECKPOINT_SECONDS="1000")
+    process = start(toy, out, "--workers", "1", nap="0.5", NEUROPIL_CHECKPOINT_SECONDS="1000")
     when(process, lambda: any(out.glob("jobs/*/*/metrics.jsonl")))
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
