@@ -18,7 +18,7 @@ from neuropil.belief.hmm import (
     smooth_states,
     viterbi,
 )
-from neuropil.belief.kalman import GaussianBelief, Kalman, sample, smooth
+from neuropil.belief.kalman import GaussianBelief, GaussianFilter, Kalman, sample, smooth
 from neuropil.belief.nodes import (
     Belief,
     Beliefs,
@@ -49,6 +49,7 @@ __all__ = [
     "Fit",
     "Free",
     "GaussianBelief",
+    "GaussianFilter",
     "Kalman",
     "Normal",
     "Posterior",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,7 +25,45 @@ class GaussianBelief(eqx.Module):
     log_evidence: Float[Array, "*T"]
 
 
-class Kalman(System):
+class GaussianFilter(System):
+    r"""What Kalman's filters share: the state, and the order of events within a tick.
+
+    $$p(z_t | x_{\le t}) \propto p(x_t | z_t)\, p(z_t | x_{<t}), \qquad
+      p(z_{t+1} | x_{\le t}) = \int p(z_{t+1} | z_t)\, p(z_t | x_{\le t})\, dz_t$$
+
+    with Gaussians for all of them: `update`, which is put out, then `predict`, which is kept.
+
+    A subclass has the fields `R`, `mean` and `cov`, and writes `update` and `predict`.
+    """
+
+    if TYPE_CHECKING:  # fields of the subclass, in its own order
+        R: Array
+        mean: Array
+        cov: Array
+
+    def update(self, mean: Array, cov: Array, x: Array) -> GaussianBelief:
+        """The belief N(mean, cov) after seeing x; NaN elements are missing."""
+        raise TypeError(f"{type(self).__name__} has no update(mean, cov, x)")
+
+    def predict(self, mean: Array, cov: Array) -> tuple[Array, Array]:
+        """The belief one tick later, before it is updated."""
+        raise TypeError(f"{type(self).__name__} has no predict(mean, cov)")
+
+    def init(self, dt, key):
+        return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
+
+    def step(self, state, x, tick):
+        x = jnp.full(self.R.shape[0], jnp.nan, self.mean.dtype) if x is None else x
+        belief = self.update(state["mean"], state["cov"], x)
+        mean, cov = self.predict(belief.mean, belief.cov)
+        total = state["log_evidence"] + belief.log_evidence
+        return {"mean": mean, "cov": cov, "log_evidence": total}, belief
+
+    def rest(self):
+        return GaussianBelief(self.mean, self.cov, jnp.zeros((), self.mean.dtype))
+
+
+class Kalman(GaussianFilter):
     r"""Exact inference of a hidden state that moves linearly and is seen through Gaussian noise.
 
     $$z_t = A z_{t-1} + w_t, \quad x_t = C z_t + v_t, \qquad w \sim N(0, Q),\; v \sim N(0, R)$$
@@ -66,9 +106,6 @@ class Kalman(System):
                     f"for {n} hidden and {m} observed variables"
                 )
 
-    def init(self, dt, key):
-        return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
-
     def update(self, mean: Array, cov: Array, x: Array) -> GaussianBelief:
         """The belief N(mean, cov) after seeing x; NaN elements are missing."""
         return condition(mean, cov, x - self.C @ mean, self.C, self.R)
@@ -76,16 +113,6 @@ class Kalman(System):
     def predict(self, mean: Array, cov: Array) -> tuple[Array, Array]:
         """The belief one tick later, before it is updated."""
         return self.A @ mean, self.A @ cov @ self.A.T + self.Q
-
-    def step(self, state, x, tick):
-        x = jnp.full(self.C.shape[0], jnp.nan, self.mean.dtype) if x is None else x
-        belief = self.update(state["mean"], state["cov"], x)
-        mean, cov = self.predict(belief.mean, belief.cov)
-        total = state["log_evidence"] + belief.log_evidence
-        return {"mean": mean, "cov": cov, "log_evidence": total}, belief
-
-    def rest(self):
-        return GaussianBelief(self.mean, self.cov, jnp.zeros((), self.mean.dtype))
 
 
 def condition(mean: Array, cov: Array, error: Array, C: Array, R: Array) -> GaussianBelief:

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from neuropil.belief.kalman import GaussianBelief, condition
-from neuropil.core import System, param
+from neuropil.belief.kalman import GaussianBelief, GaussianFilter, condition
+from neuropil.core import param
 
 
-class _Curved(System):
-    """What the two filters share: the model, the state, the order of events within a tick."""
+class _Curved(GaussianFilter):
+    """What the two filters share: the model."""
 
     move: Callable = eqx.field(static=True)
     show: Callable = eqx.field(static=True)
@@ -34,19 +34,6 @@ class _Curved(System):
             made = jax.eval_shape(getattr(self, field), self.mean).shape
             if made != (size,):
                 raise ValueError(f"{name}: {field} gives shape {made} but it must be {(size,)}")
-
-    def init(self, dt, key):
-        return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
-
-    def step(self, state, x, tick):
-        x = jnp.full(self.R.shape[0], jnp.nan, self.mean.dtype) if x is None else x
-        belief = self.update(state["mean"], state["cov"], x)
-        mean, cov = self.predict(belief.mean, belief.cov)
-        total = state["log_evidence"] + belief.log_evidence
-        return {"mean": mean, "cov": cov, "log_evidence": total}, belief
-
-    def rest(self):
-        return GaussianBelief(self.mean, self.cov, jnp.zeros((), self.mean.dtype))
 
 
 class ExtendedKalman(_Curved):

@@ -4,6 +4,7 @@ To add a part: write an `Example` in its room's file whose `of` names its class.
 `xs()` gives `TICKS` inputs, stacked over time (or None).
 """
 
+from neuropil.belief import GaussianFilter
 from neuropil.cells import Membrane
 from neuropil.core import System
 from neuropil.plasticity import Rule
@@ -26,7 +27,7 @@ from tests.contract.examples.base import TICKS, Converges, Example
 
 __all__ = ["ABSTRACT", "EXAMPLES", "TICKS", "Converges", "Example"]
 
-ABSTRACT = {System, Wiring, Membrane, Rule}
+ABSTRACT = {System, Wiring, Membrane, Rule, GaussianFilter}
 EXAMPLES: dict[str, Example] = {
     name: example
     for room in (
