@@ -102,6 +102,13 @@ def worker(python: str, script: str, args: list[str], extra: dict | None = None)
     return json.loads(lines[-1])
 
 
+def peer(python: str | None, script: str, args: list[str], option: str) -> dict:
+    """A worker beside this file in a peer's environment; left out where none is named by `option`."""
+    if not python or not Path(python).exists():
+        return {"skipped": f"no environment named; give {option}"}
+    return worker(python, str(HERE / script), args)
+
+
 def rounds(jobs: dict, count: int, say=print) -> dict[str, list[dict]]:
     """Every job in turn, `count` times round: {name: [what each subprocess printed]}."""
     found: dict[str, list[dict]] = {name: [] for name in jobs}

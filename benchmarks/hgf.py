@@ -18,7 +18,6 @@ import json
 import os
 import statistics
 import sys
-from pathlib import Path
 
 import _common as c
 import _hgf_task as t
@@ -76,10 +75,8 @@ def main() -> int:
     args = ["--n", str(options.n), "--repeats", str(options.repeats)]
 
     def peer(rule):
-        if not options.pyhgf_python or not Path(options.pyhgf_python).exists():
-            return {"skipped": "no environment named; give --pyhgf-python"}
-        script = str(c.HERE / "_hgf_pyhgf.py")
-        return c.worker(options.pyhgf_python, script, [*args, "--update", rule])
+        more = [*args, "--update", rule]
+        return c.peer(options.pyhgf_python, "_hgf_pyhgf.py", more, "--pyhgf-python")
 
     jobs = {
         n: (lambda n=n: c.worker(sys.executable, __file__, ["--worker", n, *args])) for n in OURS

@@ -17,7 +17,6 @@ import os
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import _common as c
 import _reservoir_task as t
@@ -83,9 +82,8 @@ def main() -> int:
     args = ["--repeats", str(options.repeats)]
 
     def reservoirpy():
-        if not options.reservoirpy_python or not Path(options.reservoirpy_python).exists():
-            return {"skipped": "no environment named; give --reservoirpy-python"}
-        return c.worker(options.reservoirpy_python, str(c.HERE / "_peer_reservoirpy.py"), args)
+        python, option = options.reservoirpy_python, "--reservoirpy-python"
+        return c.peer(python, "_peer_reservoirpy.py", args, option)
 
     ours = {
         n: (lambda more=more: c.worker(sys.executable, __file__, ["--worker", *more, *args]))

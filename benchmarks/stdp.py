@@ -18,7 +18,6 @@ import json
 import os
 import statistics
 import sys
-from pathlib import Path
 
 import _common as c
 import _stdp_task as t
@@ -128,9 +127,7 @@ def main() -> int:
     args = ["--samples", str(options.samples), "--repeats", str(options.repeats)]
 
     def brian():
-        if not options.brian_python or not Path(options.brian_python).exists():
-            return {"skipped": "no environment named; give --brian-python"}
-        return c.worker(options.brian_python, str(c.HERE / "_stdp_brian.py"), args)
+        return c.peer(options.brian_python, "_stdp_brian.py", args, "--brian-python")
 
     ours = {
         n: (lambda n=n: c.worker(sys.executable, __file__, ["--worker", n, *args])) for n in OURS

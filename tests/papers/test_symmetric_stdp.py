@@ -7,25 +7,14 @@ import numpy as np
 import pytest
 
 from neuropil.cells.parts import relaxed
-from neuropil.core import Drive, Managed, System, run, start
+from neuropil.core import Drive, Managed, run, start
 from neuropil.papers.build import _symmetric_stdp as arms
 from neuropil.papers.build import _symmetric_stdp_layer as layer
 from neuropil.papers.build.symmetric_stdp import STUDY, check
 from neuropil.plasticity import normalised, symmetric_stdp
+from tests.plasticity.ends import Ends
 
 NUMBERS = layer.Numbers(*(jnp.asarray(n) for n in layer.MNIST))
-
-
-class Ends(System):
-    """Spikes of both ends as they are given, and the weight between them."""
-
-    weight: jax.Array
-
-    def init(self, dt, key):
-        return ()
-
-    def step(self, state, x, tick):
-        return state, x
 
 
 @pytest.fixture(scope="module")

@@ -28,20 +28,9 @@ from neuropil.plasticity import (
     triplet_stdp,
 )
 from neuropil.wiring import Dense, Signed
+from tests.plasticity.ends import Ends
 
 READS = {"pre": "input.pre", "post": "input.post"}
-
-
-class Ends(System):
-    """Two populations whose activity is given; only a place for the weight between them."""
-
-    weight: jax.Array
-
-    def init(self, dt, key):
-        return ()
-
-    def step(self, state, x, tick):
-        return state, x
 
 
 def learn(rule, xs, w, dt=1.0, reads=READS):

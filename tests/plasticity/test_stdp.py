@@ -6,22 +6,11 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from neuropil.core import Batched, Managed, System, run, start
+from neuropil.core import Batched, Managed, run, start
 from neuropil.plasticity import HardBounds, NoBounds, PairSTDP, SoftBounds, pair_window
+from tests.plasticity.ends import Ends
 
 PRE, POST, T, DT = 4, 3, 60, 0.5
-
-
-class Ends(System):
-    """Two populations whose spikes are given; only a place for the weight between them."""
-
-    weight: jax.Array
-
-    def init(self, dt, key):
-        return ()
-
-    def step(self, state, x, tick):
-        return state, x
 
 
 READS = {"pre": "input.pre", "post": "input.post"}

@@ -11,24 +11,13 @@ import pytest
 
 from neuropil import native
 from neuropil.cells import LIF
-from neuropil.core import Chain, Managed, System, run, start
+from neuropil.core import Chain, Managed, run, start
 from neuropil.plasticity import HardBounds, NoBounds, PairSTDP, SoftBounds
 from neuropil.wiring import Dense
+from tests.plasticity.ends import Ends
 
 PRE, POST, T = 37, 21, 40
 READS = {"pre": "input.pre", "post": "input.post"}
-
-
-class Ends(System):
-    """Two populations whose spikes are given; only a place for the weight between them."""
-
-    weight: jax.Array
-
-    def init(self, dt, key):
-        return ()
-
-    def step(self, state, x, tick):
-        return state, x
 
 
 def trains(share):
