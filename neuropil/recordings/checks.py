@@ -1,5 +1,7 @@
 """What a recording must be, checked once at the door, each fault with its cure."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -45,6 +47,18 @@ def labels(values, n: int) -> np.ndarray:
     if len(unlike) < n:
         twice = unlike[counts > 1][0]
         raise ValueError(f"Unit label {twice!s} is given {counts.max()} times: labels must differ.")
+    return out
+
+
+def columns(of: str, given: Mapping | None, n: int) -> dict[str, np.ndarray]:
+    """Named columns with one value for each trial or unit."""
+    out = {name: np.asarray(values) for name, values in (given or {}).items()}
+    for name, values in out.items():
+        if values.shape != (n,):
+            raise ValueError(
+                f"The {of}s' column {name!r} has shape {values.shape}: give one value for "
+                f"each of the {n} {of}s."
+            )
     return out
 
 

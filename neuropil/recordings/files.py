@@ -5,12 +5,15 @@ import os
 import struct
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from .lazy import DIMS, Lazy
+from .provenance import Split, Step
 from .recording import Recording
 
 FORMAT = "neuropil recording 1"
@@ -23,7 +26,7 @@ def save(recording: Recording, path: Path) -> Path:
     if path.suffix != ".npz":
         raise ValueError(f"A recording is saved as .npz, not as {path.name}: change the name.")
     data = recording.data
-    arrays = {name: data[name].values for name in data.coords}
+    arrays = {name: _plain(data[name]) for name in data.coords}
     arrays |= {f"event_{c}": _plain(recording.events[c]) for c in recording.events}
     if recording.mask is not None:
         arrays["mask"] = recording.mask.values
@@ -36,6 +39,9 @@ def save(recording: Recording, path: Path) -> Path:
         "mask_dims": list(recording.mask.dims) if recording.mask is not None else None,
         "positions_unit": recording.positions_unit,
         "trial_columns": [c for c in data.coords if c not in DIMS and data[c].dims == ("trial",)],
+        "unit_columns": [c for c in data.coords if c not in DIMS and data[c].dims == ("unit",)],
+        "history": [list(s) for s in recording.history],
+        "split": list(recording.split) if recording.split else None,
         "about": dict(recording.about),
     }
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -98,12 +104,18 @@ def open_npz(path: Path) -> Recording:
         time=small["time"],
         mask=mask,
         trials={"trial": small["trial"]} | {c: small[c] for c in card["trial_columns"]},
+        columns={c: small[c] for c in card.get("unit_columns", ())},
         positions=small.get("positions"),
         positions_unit=card["positions_unit"],
         events=pd.DataFrame(events) if events else None,
         about=card["about"],
     )
-    return recording
+    split = card.get("split")
+    return replace(
+        recording,
+        history=tuple(Step(*s) for s in card.get("history", ())),
+        split=Split(*split) if split else None,
+    )
 
 
 def _map(path: Path, member: zipfile.ZipInfo) -> np.memmap:
@@ -119,6 +131,6 @@ def _map(path: Path, member: zipfile.ZipInfo) -> np.memmap:
         return np.memmap(path, dtype, "r", f.tell(), shape)
 
 
-def _plain(column: pd.Series) -> np.ndarray:
+def _plain(column: pd.Series | xr.DataArray) -> np.ndarray:
     values = column.to_numpy()
     return values.astype(str) if values.dtype.kind not in "biuf" else values

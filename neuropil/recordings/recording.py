@@ -11,6 +11,7 @@ import xarray as xr
 
 from . import checks
 from .lazy import DIMS, Lazy, is_lazy, wrap
+from .provenance import Split, Step, step
 from .spikes import grid
 
 
@@ -21,9 +22,10 @@ class Recording:
 
     `data`: DataArray, coordinates `time` in seconds, `unit` labels, `trial` numbers (and what else
     is known of each trial); `rate` in Hz; `unit` is the unit of measure ("spikes" are counts per
-    sample; "uV", "Hz", ...); `mask` is True where a value is valid (None: everywhere); `positions`
+    sample; "uV", "Hz", ...; "mixed" where the column `measure` of the units says it); `mask` is True where a value is valid (None: everywhere); `positions`
     (unit, 2 or 3) in `positions_unit`; `events` a table of onset (s), duration (s), label, trial;
-    `about` says source, licence, citation. Values may be lazy: `select` and `bin` read nothing,
+    `about` says source, licence, citation; `history` what was done to it since; `split` which part of
+    a split it is (None: of none), so that learning from a test part is refused. Values may be lazy: `select` and `bin` read nothing,
     `to_numpy`, `mean` and `load` read what was selected. Never changed in place.
 
     >>> import numpy as np
@@ -40,6 +42,8 @@ class Recording:
     positions_unit: str = "um"
     events: pd.DataFrame = field(default_factory=lambda: checks.events(None, np.arange(0)))
     about: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[Step, ...] = ()
+    split: Split | None = None
 
     @classmethod
     def from_array(
@@ -53,6 +57,7 @@ class Recording:
         start: float | int = 0.0,
         mask: Any = None,
         trials: Mapping[str, Any] | None = None,
+        columns: Mapping[str, Any] | None = None,
         positions: Any = None,
         positions_unit: str = "um",
         events: Any = None,
@@ -61,7 +66,8 @@ class Recording:
         """A recording of `data` (trial, time, unit): an array, a memory map, or a `Lazy`.
 
         `time`: sample times in seconds (else `start` + n / rate); `trials`: columns with one value
-        per trial, such as {"stimulus": [...]}. ValueError or TypeError names what is wrong; NaN
+        per trial, such as {"stimulus": [...]}; `columns`: the same per unit, such as {"area": [...]}.
+        ValueError or TypeError names what is wrong; NaN
         is accepted only where `mask` is False (for lazy data this is checked on reading).
         """
         hz = checks.rate(rate)
@@ -69,19 +75,14 @@ class Recording:
         checks.shape(array)
         wrapped = wrap(array)
         n_trial, n_time, n_unit = wrapped.shape
-        columns = dict(trials or {})
-        for name, values in columns.items():
-            if np.shape(values) != (n_trial,):
-                raise ValueError(
-                    f"The trials' column {name!r} has shape {np.shape(values)}: give one value for "
-                    f"each of the {n_trial} trials."
-                )
-        numbers = np.asarray(columns.pop("trial", np.arange(n_trial)))
+        of_trials = checks.columns("trial", trials, n_trial)
+        numbers = of_trials.pop("trial", np.arange(n_trial))
         wrapped = wrapped.assign_coords(
             trial=numbers,
             time=checks.time(time, n_time, hz, start),
             unit=checks.labels(labels, n_unit),
-            **{name: ("trial", np.asarray(values)) for name, values in columns.items()},
+            **{name: ("trial", values) for name, values in of_trials.items()},
+            **{n: ("unit", v) for n, v in checks.columns("unit", columns, n_unit).items()},
         )
         valid = checks.mask(mask, wrapped.shape)
         if not is_lazy(wrapped):
@@ -216,7 +217,8 @@ class Recording:
         mask = self.mask
         if mask is not None and "time" in mask.dims:
             mask = mask[{"time": slice(n * k)}].coarsen(time=k).all()
-        out = replace(self, data=binned, rate=self.rate / k, mask=mask)
+        done = (*self.history, step("bin", width=float(width)))
+        out = replace(self, data=binned, rate=self.rate / k, mask=mask, history=done)
         return out if is_lazy(source) else out.load()
 
     def to_numpy(self, fill: float | int = np.nan) -> np.ndarray:
@@ -262,6 +264,7 @@ class Recording:
             f"{self.unit} at {self.rate:g} Hz, {t[0]:g}..{t[-1] + 1 / self.rate:g} s",
             f"{len(self.events)} events" if len(self.events) else "",
             "masked" if self.mask is not None else "",
+            self.split.part if self.split else "",
             "lazy" if is_lazy(self.data) else "",
             about if len(about) < 60 else about[:57] + "...",
         ]
