@@ -94,6 +94,8 @@ class Trainer(System):
         if reason := credit.refuses(model, loss):
             raise Unsuited(f"Trainer: {type(credit).__name__} {reason}")
         learned, fixed = eqx.partition(model, learnable(model, learn))
+        # of a weak type (`jnp.full(3, 0.1)`) it would change type at the first update, and compile again
+        learned = jax.tree.map(lambda a: jnp.asarray(a, a.dtype), learned)
         own, credit = eqx.partition(credit, credit.teaches())
         if jax.tree.leaves(own):
             learned = Taught(learned, own)

@@ -41,6 +41,9 @@ class NCAP(eqx.Module):
     a clip to 0..1, excitatory weights max(w, 0), the contralateral one min(w, 0). `weights`: the 4 of `SIGNS`,
     shared by all joints and both halves, or 6 n of their own: oscillator (2), proprioception (2, n - 1),
     ipsilateral (2, n), contralateral (2, n). `constrain`: 0 leaves signs free; `felt`: 0 cuts proprioception.
+
+    The two halves of a joint are never driven at once, so a contralateral weight below 0 changes no action (and
+    has no gradient): of four weights, three do the work here.
     """
 
     weights: Float[Array, " weight"]
@@ -130,6 +133,26 @@ def circuit(joints: int, shared: bool = True) -> NCAP:
         n = joints
         signs = jnp.asarray([osc] * 2 + [prop] * 2 * (n - 1) + [ipsi] * 2 * n + [contra] * 2 * n)
     return NCAP(signs, jnp.ones(()), jnp.ones(()))
+
+
+def fresh_circuit(
+    joints: int, how: str = "constant", shared: bool = True, felt: bool = True
+) -> tuple[NCAP, Array, Array]:
+    """(circuit, bounds of its first weights).
+
+    `how`: "constant", random "magnitude" with the right signs, or "any" from -1 to 1 with signs free.
+    """
+    model = circuit(joints, shared)
+    signs = model.weights
+    low = {"constant": signs, "magnitude": jnp.minimum(signs, 0.0), "any": -jnp.abs(signs)}[how]
+    high = {"constant": signs, "magnitude": jnp.maximum(signs, 0.0), "any": jnp.abs(signs)}[how]
+    flags = jnp.asarray(float(how != "any")), jnp.asarray(float(felt))
+    return eqx.tree_at(lambda m: (m.constrain, m.felt), model, flags), low, high
+
+
+def wave() -> Sine:
+    """One wave along the body in one period of the circuit's clock, at full torque."""
+    return Sine(jnp.array([1.0, 1.0, 1.0, 0.0]))
 
 
 def count(model: eqx.Module) -> int:

@@ -19,7 +19,7 @@ from neuropil.core import Carry, System, Tick, start
 from neuropil.core.random import tick_keys
 from neuropil.learn import PPO, Actor, ClippedSurrogate, Trainer, evolution_strategies
 from neuropil.papers.build._ncap_circuit import STEP, count
-from neuropil.worlds.host import live
+from neuropil.worlds.host import live, needed
 from neuropil.worlds.mujoco import MujocoSwimmer
 from neuropil.worlds.swimmer import Swimmer
 from neuropil.worlds.world import Episodes
@@ -118,13 +118,16 @@ class Swims(System):
 
     def step(self, state, x, tick):
         keys = tick.child("judge").key
+        judge = lambda key: _judge(
+            self.controller(state), self.world, key, self.episodes, self.horizon
+        )
         last = int(tick.i) == self.ticks - 1
         each = self.block * self.per_update
-        found = {"return": _judge(self, state, keys), "steps": jnp.asarray(int(tick.i) * each)}
+        found = {"return": judge(keys), "steps": jnp.asarray(int(tick.i) * each)}
         found["budget"] = jnp.asarray(self.ticks * each)
         state = _learn(self, state)
         nan = jnp.asarray(jnp.nan)
-        found["final"] = _judge(self, state, jr.fold_in(keys, 1)) if last else nan
+        found["final"] = judge(jr.fold_in(keys, 1)) if last else nan
         model = self.controller(state)
         found["parameters"] = jnp.asarray(count(model))
         for joints in self.bodies:
@@ -155,8 +158,8 @@ def _fits(model: Any, joints: int) -> bool:
 
 
 @eqx.filter_jit
-def _judge(system: Swims, state: Carry, key: Array) -> Array:
-    return judged(system.controller(state), system.world, key, system.episodes, system.horizon)
+def _judge(model: Any, world: Swimmer, key: Array, episodes: int, ticks: int) -> Array:
+    return judged(model, world, key, episodes, ticks)  # one program for both ways to learn
 
 
 @eqx.filter_jit
@@ -194,7 +197,7 @@ def by_gradient(
 ) -> Swims:
     """A controller that learns by proximal policy optimisation; `fixed`: its noise does not learn."""
     world = Swimmer(settings["joints"] + 1, settings["inner"])
-    noise = jnp.full(settings["joints"], log_sd)
+    noise = jnp.full(settings["joints"], log_sd, jnp.result_type(float))
     actor = Actor(Gaussian(model, noise, fixed), Value(critic))
     learn = _learned(actor) + (() if fixed else ("policy.log_sd",))
     trainer = Trainer(actor, ClippedSurrogate(), adam(settings["ppo_rate"]), learn=learn)
@@ -212,3 +215,17 @@ def _swims(learner, low, high, world, settings, updates, steps) -> Swims:
         learner, low, high, world, updates // chunks, chunks, steps, settings["tests"], settings["horizon"],
         tuple(settings["bodies"]), settings["mujoco"],
     )  # fmt: skip
+
+
+def check(settings: dict) -> None:
+    """ValueError for settings that make no sense together, or for MuJoCo where it is not installed."""
+    for name in ("generations", "generations_mlp", "ppo_updates"):
+        if settings[name] % settings["chunks"]:
+            raise ValueError(
+                f"{name} = {settings[name]} does not divide into {settings['chunks']} chunks"
+            )
+    if settings["mujoco"]:
+        try:
+            needed("mujoco", "ncap-swimmer")
+        except ImportError as error:
+            raise ValueError(f"{error}; or go without it: --set mujoco=0") from error

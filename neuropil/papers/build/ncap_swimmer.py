@@ -12,32 +12,19 @@ parameters, and its weights fit other bodies; the signs of its weights are what 
 
 import math
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import jax.random as jr
 
 from neuropil.papers.build import _ncap_circuit as controllers
 from neuropil.papers.build._ncap_score import CITE, DIFFERS, GAPS, METRICS, score
-from neuropil.papers.build._ncap_swimmer import Swims, by_evolution, by_gradient
+from neuropil.papers.build._ncap_swimmer import Swims, by_evolution, by_gradient, check
 from neuropil.studies import Arm, Study
-
-
-def _circuit(settings, how: str, shared: bool = True, felt: bool = True):
-    """(circuit, bounds of its first weights): constant, random magnitude, or anything from -1 to 1."""
-    model = controllers.circuit(settings["joints"], shared)
-    signs = model.weights
-    low = {"constant": signs, "magnitude": jnp.minimum(signs, 0.0), "any": -jnp.abs(signs)}[how]
-    high = {"constant": signs, "magnitude": jnp.maximum(signs, 0.0), "any": jnp.abs(signs)}[how]
-    flags = jnp.asarray(float(how != "any")), jnp.asarray(float(felt))
-    return eqx.tree_at(lambda m: (m.constrain, m.felt), model, flags), low, high
 
 
 def worm(how: str = "constant", shared: bool = True, felt: bool = True):
     """The circuit, by evolution."""
 
     def make(settings: dict, data) -> Swims:
-        found = _circuit(settings, how, shared, felt)
+        found = controllers.fresh_circuit(settings["joints"], how, shared, felt)
         return by_evolution(*found, settings, settings["generations"])
 
     return make
@@ -45,7 +32,7 @@ def worm(how: str = "constant", shared: bool = True, felt: bool = True):
 
 def sine(settings: dict, data) -> Swims:
     """The open-loop wave, by evolution, from the gait of the circuit's clock."""
-    model = controllers.Sine(jnp.array([1.0, 1.0, 1.0, 0.0]))
+    model = controllers.wave()
     return by_evolution(model, model.weights, model.weights, settings, settings["generations"])
 
 
@@ -53,11 +40,8 @@ def net(hidden: int):
     """Two hidden layers, by evolution."""
 
     def make(settings: dict, data) -> Swims:
-        return by_evolution(
-            *controllers.fresh_layers(settings["joints"], hidden),
-            settings,
-            settings["generations_mlp"],
-        )
+        found = controllers.fresh_layers(settings["joints"], min(hidden, settings["widest"]))
+        return by_evolution(*found, settings, settings["generations_mlp"])
 
     return make
 
@@ -66,32 +50,14 @@ def gradient(worm: bool):
     """The circuit or 64-64 layers, by proximal policy optimisation, with a critic of 64-64."""
 
     def make(settings: dict, data) -> Swims:
-        found = (
-            _circuit(settings, "constant")
-            if worm
-            else controllers.fresh_layers(settings["joints"], 64)
-        )
-        critic = controllers.layers(jr.key(1), settings["joints"], 64, 1, scale=100.0)
+        joints, width = settings["joints"], min(64, settings["widest"])
+        fresh = controllers.fresh_circuit if worm else controllers.fresh_layers
+        found = fresh(joints, "constant" if worm else width)
+        critic = controllers.layers(jr.key(1), joints, width, 1, scale=100.0)
         noise = math.log(0.1 if worm else 0.5)
         return by_gradient(*found, critic, noise, worm, settings)
 
     return make
-
-
-def check(settings: dict) -> None:
-    """ValueError for settings that make no sense together, or for MuJoCo where it is not installed."""
-    for name in ("generations", "generations_mlp", "ppo_updates"):
-        if settings[name] % settings["chunks"]:
-            raise ValueError(
-                f"{name} = {settings[name]} does not divide into {settings['chunks']} chunks"
-            )
-    if settings["mujoco"]:
-        from neuropil.worlds.host import needed
-
-        try:
-            needed("mujoco", "ncap-swimmer")
-        except ImportError as error:
-            raise ValueError(f"{error}; or go without it: --set mujoco=0") from error
 
 
 def figures(results) -> dict:
@@ -104,7 +70,7 @@ def figures(results) -> dict:
 _SMALL = dict(
     seeds=5, joints=5, inner=10, chunks=10, generations=40, generations_mlp=100, pairs=16, sigma=0.05,
     es_rate=0.02, episode=500, ppo_updates=150, worlds=16, stretch=250, epochs=5, batches=16, ppo_rate=3e-4,
-    tests=8, horizon=1000, bodies=(4, 5, 10), mujoco=3,
+    tests=8, horizon=1000, bodies=(4, 5, 10), mujoco=3, widest=128,
 )  # fmt: skip
 
 
@@ -134,12 +100,12 @@ STUDY = Study(
     scales={
         "smoke": _SMALL | dict(seeds=1, joints=2, inner=2, chunks=1, generations=1, generations_mlp=1, pairs=2,
                                episode=4, ppo_updates=1, worlds=2, stretch=4, epochs=1, batches=2, tests=1,
-                               horizon=4, bodies=(2,), mujoco=0),
+                               horizon=4, bodies=(2,), mujoco=0, widest=4),
         "small": _SMALL,
         "paper": _SMALL | dict(seeds=10, generations=200, generations_mlp=2000, pairs=32, episode=1000,
                                ppo_updates=2000, chunks=100, tests=16, bodies=(3, 4, 5, 7, 10, 13), mujoco=16),
     },
-    load=lambda settings: jax.tree.map(jnp.asarray, {}),
+    load=lambda settings: {},
     ticks=lambda settings: settings["chunks"],
     score=score,
     metrics=METRICS,
