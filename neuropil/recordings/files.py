@@ -75,6 +75,15 @@ def _write_blocks(f, recording: Recording) -> None:
             f.write(data[trial, low : low + step].values.astype(data.dtype).tobytes())
 
 
+def is_saved(path: Path) -> bool:
+    """Whether this archive has the card that `save` writes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "card.json" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
 def open_npz(path: Path) -> Recording:
     """The recording in a `.npz` that `Recording.save` wrote; its values stay on disk until read."""
     try:

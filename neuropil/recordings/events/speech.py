@@ -117,7 +117,7 @@ class SpikeTrials:
 
     def _read(self, trials) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(number in `trials`, times in seconds, channels) of each; blocks bound the memory."""
-        h5py = _h5py()
+        h5py = h5py_()
         trials = np.asarray(trials, int)
         with h5py.File(self.path, "r") as file:
             times, units = file["spikes/times"], file["spikes/units"]
@@ -163,7 +163,7 @@ def open_trials(path: str | Path, channels: int = CHANNELS) -> SpikeTrials:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: check the path.")
-    h5py = _h5py()
+    h5py = h5py_()
     try:
         with h5py.File(path, "r") as file:
             missing = [n for n in ("spikes/times", "spikes/units", "labels") if n not in file]
@@ -193,7 +193,8 @@ def open_trials(path: str | Path, channels: int = CHANNELS) -> SpikeTrials:
     return SpikeTrials(path, labels, words, speakers, channels)
 
 
-def _h5py():
+def h5py_():
+    """The library, or an ImportError that says how to get it."""
     try:
         import h5py
     except ImportError as err:
