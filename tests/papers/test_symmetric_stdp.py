@@ -156,3 +156,14 @@ def test_arms_differ_in_arrays_alone_and_settings_are_checked():
     for name, value in (("train", 25), ("cells", 0), ("batch", 21)):
         with pytest.raises(ValueError, match=name):
             check(settings | {name: value})
+
+
+def test_held_images_are_the_last_ones_of_the_training_images_and_none_is_learnt_from():
+    settings = STUDY.scales["smoke"]
+    usual, held = arms.load(settings), arms.load(settings | {"held": 30})
+    many = usual.train_x.shape[1]
+    np.testing.assert_array_equal(held.train_x, usual.train_x[:, : many - 30])
+    np.testing.assert_array_equal(held.test_x, usual.train_x[:, many - 30 :])
+    np.testing.assert_array_equal(held.test_y, usual.train_y[:, many - 30 :])
+    with pytest.raises(ValueError, match="held"):
+        check(settings | {"held": -1})

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jaxtyping import Float, Int, UInt8
 
 from neuropil.cells import LIF
-from neuropil.core import Chain, System, advance, run, start
+from neuropil.core import Chain, System, Tick, advance, run, start
 from neuropil.learn import Trainer
 from neuropil.learn.ridge import Moments
 from neuropil.papers.build import _symmetric_stdp_layer as layer
@@ -30,6 +30,7 @@ ALPHAS = (
     1.0,
 )  # penalties of the linear readouts a sample, chosen on a fifth of the training
 DECISIONS = ("class", "labels", "readout")
+DRAW = 1  # all random numbers are drawn anew: a pilot had looked at the test images of seed 0 of draw 0
 
 
 class Images(eqx.Module):
@@ -43,7 +44,11 @@ class Images(eqx.Module):
 
 
 def load(settings: dict) -> Images:
-    """MNIST and Fashion-MNIST, or the digits of the demonstration, each pixel three by three."""
+    """MNIST and Fashion-MNIST, or the digits of the demonstration, each pixel three by three.
+
+    `held` of the training images, the last ones, take the place of the test images (0: the test images).
+    """
+    held = settings["held"]
     if settings["data"] == "mnist":
         sets = [datasets.load("mnist"), datasets.load("fashion-mnist")]
         wider, numbers = (lambda x: x), (layer.MNIST, layer.FASHION)
@@ -54,7 +59,15 @@ def load(settings: dict) -> Images:
     images = lambda part: jnp.stack([jnp.asarray(flat(getattr(d, part))) for d in sets])
     labels = lambda part: jnp.stack([jnp.asarray(getattr(d, part), jnp.int32) for d in sets])
     rows = layer.Numbers(*(jnp.asarray(c, float) for c in zip(*numbers, strict=True)))
-    return Images(images("train_x"), labels("train_y"), images("test_x"), labels("test_y"), rows)
+    x, y = images("train_x"), labels("train_y")
+    if not held:
+        return Images(x, y, images("test_x"), labels("test_y"), rows)
+    return Images(x[:, :-held], y[:, :-held], x[:, -held:], y[:, -held:], rows)
+
+
+def keys_of(tick: Tick) -> Array:
+    """Keys of a tick: samples, first weights, spikes while learning, frozen, at the test, what is shuffled."""
+    return jr.split(jr.fold_in(tick.key, DRAW), 6)
 
 
 class Sizes(NamedTuple):
@@ -155,7 +168,7 @@ class Local(System):
         return ()
 
     def step(self, state, x, tick):
-        keys = jr.split(tick.key, 6)
+        keys = keys_of(tick)
         n = jax.tree.map(lambda a: a[tick.i], self.data.numbers)
         train, test = samples(self.data, tick.i, self.sizes, keys[0])
         w, theta = self._hidden(train[0], n, keys[1], keys[2])
@@ -254,7 +267,7 @@ class Pixels(System):
         return ()
 
     def step(self, state, x, tick):
-        train, test = samples(self.data, tick.i, self.sizes, jr.split(tick.key, 6)[0])
+        train, test = samples(self.data, tick.i, self.sizes, keys_of(tick)[0])
         guess = readout(train[0] / 255.0, train[1], test[0] / 255.0)
         return state, {"accuracy": (guess == test[1]).mean()}
 
@@ -300,7 +313,7 @@ class Surrogate(System):
         return ()
 
     def step(self, state, x, tick):
-        keys = jr.split(tick.key, 6)
+        keys = keys_of(tick)
         train, test = samples(self.data, tick.i, self.sizes, keys[0])
         carry = start(self.trainer, 1.0, keys[1])
         where = lambda c: (

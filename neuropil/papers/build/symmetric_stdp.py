@@ -52,6 +52,8 @@ def check(settings: dict) -> None:
     for name, by in (("train", "together"), ("train", "chunk"), ("test", "chunk")):
         if settings[name] % settings[by]:
             raise ValueError(f"{name} = {settings[name]} is no multiple of {by} = {settings[by]}")
+    if settings["held"] < 0:
+        raise ValueError(f"held = {settings['held']}; it must be at least 0")
     if settings["batch"] > settings["train"]:
         raise ValueError(f"batch = {settings['batch']} is more than train = {settings['train']}")
 
@@ -64,7 +66,8 @@ def figures(results) -> dict:
 
 
 _SMALL = dict(
-    seeds=5, data="mnist", cells=100, train=2000, test=1000, together=5, chunk=50, epochs=10, batch=50,
+    seeds=5, data="mnist", cells=100, train=2000, test=1000, held=10_000, together=5, chunk=50, epochs=10,
+    batch=50,
 )  # fmt: skip
 
 STUDY = Study(
@@ -83,9 +86,9 @@ STUDY = Study(
     },
     scales={
         "smoke": _SMALL
-        | dict(seeds=1, data="digits", cells=20, train=20, test=20, chunk=10, epochs=1, batch=10),
+        | dict(seeds=1, data="digits", cells=20, train=20, test=20, held=0, chunk=10, epochs=1, batch=10),
         "small": _SMALL,
-        "paper": _SMALL | dict(cells=400, train=60_000, test=10_000),
+        "paper": _SMALL | dict(cells=400, train=60_000, test=10_000, held=0),
     },
     load=load,
     ticks=lambda settings: 2 if settings["data"] == "mnist" else 1,
