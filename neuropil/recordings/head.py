@@ -48,7 +48,10 @@ def eeg_sensors(
 
 
 def meg_sensors(
-    system: str = "neuromag", *, rate: float | int = 256.0, shift: Sequence[float] = (0.0, 0.0, 0.0)
+    system: str = "neuromag",
+    *,
+    rate: float | int = 256.0,
+    shift: Sequence[float | int] = (0.0, 0.0, 0.0),
 ) -> Any:
     """MNE `Info` of an MEG helmet: "neuromag" (306), "ctf151" or "ctf275"; the head's centre (0) lies at the
     origin of the device, or is moved by `shift` m: how a subject sits in the helmet.
@@ -72,7 +75,9 @@ def sphere_of(points: Float[np.ndarray, "point 3"]) -> tuple[np.ndarray, float]:
     return got[:3], float(np.sqrt(got[3] + got[:3] @ got[:3]))
 
 
-def cortex(n: int, *, radius: float | int = RADIUS, depth: float | int = 0.8) -> Float[np.ndarray, "n 3"]:
+def cortex(
+    n: int, *, radius: float | int = RADIUS, depth: float | int = 0.8
+) -> Float[np.ndarray, "n 3"]:
     """`n` sources spread evenly (a golden spiral) on the sphere of `depth` of the head's radius, above a
     plane 30 % of the radius below its centre."""
     z = 1 - 1.3 * (np.arange(n) + 0.5) / n
@@ -125,16 +130,16 @@ class LeadField:
 
 def lead_field(
     sensors: Any,
-    sources: Float[np.ndarray, "source 3"],
-    moments: Float[np.ndarray, "source 3"] | None = None,
+    sources: Float[np.ndarray, "..."],
+    moments: Float[np.ndarray, "..."] | None = None,
     *,
     radius: float | int = RADIUS,
-    shells: Sequence[float] = (0.9, 0.92, 0.97, 1.0),
-    sigmas: Sequence[float] = (0.33, 1.0, 0.004, 0.33),
+    shells: Sequence[float | int] = (0.9, 0.92, 0.97, 1.0),
+    sigmas: Sequence[float | int] = (0.33, 1.0, 0.004, 0.33),
     save: bool = True,
 ) -> LeadField:
-    """The lead field of current dipoles at `sources` (m, around the head's centre) with unit `moments`
-    (outwards where None), by MNE's spherical head.
+    """The lead field of current dipoles, by MNE's spherical head: at `sources` (source, 3), in m around the
+    head's centre, with unit `moments` (source, 3; outwards where None).
 
     `sensors`: an `Info`, or several (EEG and MEG together). EEG: concentric `shells` (parts of `radius`: brain,
     fluid, skull, scalp) of conductivity `sigmas` S/m, by Berg and Scherg's fit. MEG: Sarvas' formula, exact
@@ -150,8 +155,8 @@ def lead_field(
     distance = np.linalg.norm(sources, axis=1)
     if not distance.max() < shells[0] * radius:
         raise ValueError(
-            f"A source lies {distance.max():g} m from the centre, outside the brain of {shells[0] * radius:g} m: "
-            "give metres, and move it inwards."
+            f"A source lies {distance.max():g} m from the centre, outside the brain of "
+            f"{shells[0] * radius:g} m: give metres, and move it inwards."
         )
     if moments is None:
         moments = sources / np.maximum(distance, 1e-12)[:, None]
@@ -203,7 +208,11 @@ def _solve(lib, info, sources, radius, shells, sigmas) -> np.ndarray:
         )
         up = np.tile([0.0, 0.0, 1.0], (len(sources), 1))
         space = lib.setup_volume_source_space(
-            pos={"rr": sources, "nn": up}, sphere=sphere, sphere_units="m", mindist=0.0, verbose="error"
+            pos={"rr": sources, "nn": up},
+            sphere=sphere,
+            sphere_units="m",
+            mindist=0.0,
+            verbose="error",
         )
         forward = lib.make_forward_solution(
             info, None, space, sphere, meg=any(k != "eeg" for k in kinds), eeg="eeg" in kinds,

@@ -79,7 +79,15 @@ def _muse(a: Arrays, source: str) -> Recording:
     return marked_runs(a["eeg"], a["marker"], a["run"], a["channels"], rate, names, source)
 
 
-OPENVIBE = {768: "trial", 786: "cross", 770: "right", 769: "left", 772: "rest", 781: "feedback", 800: "end"}
+OPENVIBE = {
+    768: "trial",
+    786: "cross",
+    770: "right",
+    769: "left",
+    772: "rest",
+    781: "feedback",
+    800: "end",
+}
 """OpenViBE's stimulation codes that occur in motor imagery."""
 
 
@@ -90,7 +98,9 @@ def _openvibe(a: Arrays, source: str) -> Recording:
     rate = 1 / np.median(np.diff(time))
     said = {}
     if abs(rate / stated - 1) > 1e-3:
-        said["rate"] = f"the file states {stated:g} Hz, its clock steps at {rate:g} Hz: the clock is used"
+        said["rate"] = (
+            f"the file states {stated:g} Hz, its clock steps at {rate:g} Hz: the clock is used"
+        )
     stims = np.asarray(a["stims"], float)
     codes = stims[:, 1].astype(int)
     names = [str(np.ravel(c)[0]).strip() for c in np.ravel(a["channelNames"])]
@@ -205,7 +215,9 @@ def _objects(a: Arrays, source: str, rate: float | int = 100.0) -> Recording:
     return replace(rec, mask=checks.mask(valid, rec.shape))
 
 
-def _place_cell(a: Arrays, source: str, rate: float | int = 1000.0, of: str = "spikes") -> Recording:
+def _place_cell(
+    a: Arrays, source: str, rate: float | int = 1000.0, of: str = "spikes"
+) -> Recording:
     time = np.ravel(a["t"]).astype(float)
     if of == "position":
         step = float(np.median(np.diff(time)))
@@ -343,6 +355,4 @@ def from_plain(values, path: Path, *, rate=None, unit=None, axes=None, **more: A
     values = values[(...,) + (None,) * len(missing)]
     order = [(*axes, *missing).index(d) for d in ("trial", "time", "unit")]
     about = {"source": path.name} | dict(more.pop("about", {}))
-    return Recording.from_array(
-        values.transpose(order), rate=rate, unit=unit, about=about, **more
-    )
+    return Recording.from_array(values.transpose(order), rate=rate, unit=unit, about=about, **more)

@@ -163,7 +163,13 @@ def from_epochs(epochs: Any, source: str = "") -> Recording:
             "No epoch is left: MNE dropped all of them; see epochs.drop_log for the reasons."
         )
     return _recording(
-        epochs, Lazy(shape, float, read), source, about, events=events, trials=columns, time=epochs.times
+        epochs,
+        Lazy(shape, float, read),
+        source,
+        about,
+        events=events,
+        trials=columns,
+        time=epochs.times,
     )
 
 
@@ -306,7 +312,11 @@ def to_epochs(recording: Recording, condition: str = "condition") -> Any:
         values = coords[named].values.astype(str) if named else np.full(n, "trial")
         unlike = np.unique(values)
         event_id = {str(v): i + 1 for i, v in enumerate(unlike)}
-        codes = [np.arange(n) * recording.shape[1], np.zeros(n, int), np.searchsorted(unlike, values) + 1]
+        codes = [
+            np.arange(n) * recording.shape[1],
+            np.zeros(n, int),
+            np.searchsorted(unlike, values) + 1,
+        ]
         columns = [c for c in coords if coords[c].dims == ("trial",) and c != "trial"]
         metadata = pd.DataFrame({c: coords[c].values for c in columns}) if columns else None
         extra = {}

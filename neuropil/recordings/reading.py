@@ -19,13 +19,13 @@ def read(path: str | Path, **options: Any) -> Recording:
 
     | suffix | what | options |
     |---|---|---|
-    | `.npz` | `Recording.save`; a laboratory's arrays (`recordings.layouts`) | `data=`, `axes=`, `rate=`, `unit=` |
+    | `.npz` | `Recording.save`; arrays (`recordings.layouts`) | `data=`, `axes=`, `rate=`, `unit=` |
     | `.npy` | an array | `rate=`, `unit=`, `axes=` |
     | `.csv`, `.tsv`, `.csv.gz` | a table with a time column, or with `rate=` | `rate=`, `unit=`, `columns=` |
     | `.nc` | netCDF 3: one variable (trial, time, unit) or (time, unit), attributes `rate`, `units` | |
-    | `.mat` | MatClust spikes (`rate=` bins per second); a laboratory's arrays, MATLAB 4 to 7.3 | as `.npz` |
+    | `.mat` | MatClust spikes (`rate=`: bins per second); arrays, MATLAB 4 to 7.3 | as `.npz` |
     | `.h5`, `.hdf5` | spike trials in the form of SHD (`rate=`), else arrays | as `.npz` |
-    | `.edf .bdf .gdf .vhdr .set .fif .fif.gz .sqd .con .cnt`, folders `.ds .mff` | EEG and MEG, by MNE | MNE's |
+    | `.edf .bdf .gdf .vhdr .set .fif(.gz) .sqd .con .cnt`, `.ds/ .mff/` | EEG and MEG, by MNE | MNE's |
     | `.nwb` | Neurodata Without Borders: `of=` "units" or the name of a series | `rate=` |
     | a folder | suite2p (`of="F"`, "dff", "spks"), or BIDS (`subject=`, `task=`, ...) | |
     | `.bin .dat .raw .aedat .aedat4 .es` | event cameras | `rate=`, those of `events.read_events` |
@@ -144,7 +144,9 @@ def _matlab(path: Path, **options: Any) -> Recording:
         return _matclust(path, **options)
     from scipy.io import loadmat
 
-    return from_arrays({n: loadmat(path, variable_names=[n])[n] for n in variables}, path, **options)
+    return from_arrays(
+        {n: loadmat(path, variable_names=[n])[n] for n in variables}, path, **options
+    )
 
 
 def _matclust(path: Path, rate: float | int = 100.0) -> Recording:
@@ -228,7 +230,20 @@ READERS: dict[str, Callable[..., Recording]] = {
     ".nwb": _nwb,
     **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _table),
     **dict.fromkeys(
-        (".edf", ".bdf", ".gdf", ".vhdr", ".set", ".fif", ".fif.gz", ".sqd", ".con", ".cnt", ".ds", ".mff"),
+        (
+            ".edf",
+            ".bdf",
+            ".gdf",
+            ".vhdr",
+            ".set",
+            ".fif",
+            ".fif.gz",
+            ".sqd",
+            ".con",
+            ".cnt",
+            ".ds",
+            ".mff",
+        ),
         _mne,
     ),
     **dict.fromkeys((".bin", ".dat", ".raw", ".aedat", ".aedat4", ".es"), _events),

@@ -21,11 +21,12 @@ class Recording:
     """Activity with the axes (trial, time, unit), and all that is needed to read it rightly.
 
     `data`: DataArray, coordinates `time` in seconds, `unit` labels, `trial` numbers (and what else
-    is known of each trial); `rate` in Hz; `unit` is the unit of measure ("spikes" are counts per
-    sample; "uV", "Hz", ...; "mixed" where the column `measure` of the units says it); `mask` is True where a value is valid (None: everywhere); `positions`
-    (unit, 2 or 3) in `positions_unit`; `events` a table of onset (s), duration (s), label, trial;
-    `about` says source, licence, citation; `history` what was done to it since; `split` which part of
-    a split it is (None: of none), so that learning from a test part is refused. Values may be lazy: `select` and `bin` read nothing,
+    is known of each trial or unit); `rate` in Hz; `unit` is the unit of measure ("spikes" are counts
+    per sample; "uV", "Hz", ...; "mixed" where the units' column `measure` says it); `mask` is True
+    where a value is valid (None: everywhere); `positions` (unit, 2 or 3) in `positions_unit`;
+    `events` a table of onset (s), duration (s), label, trial; `about` says source, licence,
+    citation; `history` what was done since; `split` which part of a split it is (None: of none), so
+    that learning from a test part is refused. Values may be lazy: `select` and `bin` read nothing,
     `to_numpy`, `mean` and `load` read what was selected. Never changed in place.
 
     >>> import numpy as np

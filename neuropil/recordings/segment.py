@@ -17,7 +17,7 @@ def epochs(
     tmax: float | int,
     *,
     labels: str | Sequence[str] | None = None,
-    baseline: tuple[float, float] | None = None,
+    baseline: tuple[float | int, float | int] | None = None,
 ) -> Recording:
     """A trial for each event: tmin <= t < tmax seconds around its onset, at the nearest sample.
 
@@ -58,7 +58,9 @@ def epochs(
     mask = recording.mask
     if mask is not None:
         valid = mask.all([d for d in ("unit",) if d in mask.dims]).values
-        valid = np.broadcast_to(valid, (len(numbers), len(time))) if valid.ndim == 2 else valid[:, None]
+        valid = (
+            np.broadcast_to(valid, (len(numbers), len(time))) if valid.ndim == 2 else valid[:, None]
+        )
         valid = np.broadcast_to(valid, (len(numbers), len(time)))
         fits[fits] = [valid[r, k : k + n].all() for r, k in zip(row[fits], low[fits], strict=True)]
     if not fits.any():
@@ -68,10 +70,17 @@ def epochs(
     row, low, table = row[fits], low[fits], table[fits].reset_index(drop=True)
     columns = {c: v.values[row] for c, v in recording.data.coords.items() if v.dims == ("trial",)}
     columns["from_trial"] = columns.pop("trial")
-    columns |= {c: table[c].to_numpy() for c in table if c not in ("trial", "duration", "time", "unit")}
+    columns |= {
+        c: table[c].to_numpy() for c in table if c not in ("trial", "duration", "time", "unit")
+    }
     out = _cut(recording, row, low, n, (before + np.arange(n)) / rate, columns)
     events = pd.DataFrame(
-        {"onset": 0.0, "duration": table["duration"], "label": table["label"], "trial": np.arange(len(row))}
+        {
+            "onset": 0.0,
+            "duration": table["duration"],
+            "label": table["label"],
+            "trial": np.arange(len(row)),
+        }
     )
     dropped = int((~fits).sum())
     done = step("epochs", tmin=tmin, tmax=tmax, labels=labels, dropped=dropped)
@@ -79,7 +88,9 @@ def epochs(
     return out if baseline is None else _based(out, baseline)
 
 
-def blocks(recording: Recording, width: float | int, *, step_by: float | int | None = None) -> Recording:
+def blocks(
+    recording: Recording, width: float | int, *, step_by: float | int | None = None
+) -> Recording:
     """Every trial cut into blocks of `width` seconds, each a trial with time from 0 and the columns
     `from_trial` and `begin` (s); `step_by` seconds from one to the next (`width`: side by side). Blocks
     that touch a masked sample, and a last short one, are left out (the history says how many).
@@ -93,7 +104,9 @@ def blocks(recording: Recording, width: float | int, *, step_by: float | int | N
             f"Blocks of {width} s every {step_by or width} s do not fit {recording.shape[1] / rate:g} s."
         )
     starts = np.arange(0, recording.shape[1] - n + 1, hop)
-    row, low = (a.ravel() for a in np.meshgrid(np.arange(recording.shape[0]), starts, indexing="ij"))
+    row, low = (
+        a.ravel() for a in np.meshgrid(np.arange(recording.shape[0]), starts, indexing="ij")
+    )
     if recording.mask is not None:
         mask = recording.mask
         valid = mask.all([d for d in ("unit",) if d in mask.dims])
@@ -112,7 +125,9 @@ def blocks(recording: Recording, width: float | int, *, step_by: float | int | N
     table = recording.events
     parts = []
     for k, (trial, begin) in enumerate(zip(columns["from_trial"], columns["begin"], strict=True)):
-        inside = (table["trial"] == trial) & (table["onset"] >= begin) & (table["onset"] < begin + width)
+        inside = (
+            (table["trial"] == trial) & (table["onset"] >= begin) & (table["onset"] < begin + width)
+        )
         parts.append(table[inside].assign(onset=table["onset"][inside] - begin, trial=k))
     events = pd.concat(parts, ignore_index=True) if parts else table.iloc[:0]
     done = step("blocks", width=width, step_by=step_by, dropped=dropped)
@@ -134,7 +149,9 @@ def _cut(recording, row, low, n: int, time, columns) -> Recording:
 
     shape = (len(row), n, recording.shape[2])
     data = Lazy(shape, source.dtype, read)
-    of_units = {c: v.values for c, v in source.coords.items() if v.dims == ("unit",) and c != "unit"}
+    of_units = {
+        c: v.values for c, v in source.coords.items() if v.dims == ("unit",) and c != "unit"
+    }
     made = Recording.from_array(
         data if is_lazy(source) else np.asarray(read(*(slice(0, s) for s in shape))),
         rate=recording.rate,
@@ -161,7 +178,7 @@ def _unit_mask(recording: Recording, row: np.ndarray):
 
 
 def _based(recording: Recording, window: tuple[float, float]) -> Recording:
-    low, high = (round((t * recording.rate)) for t in window)
+    low, high = (round(t * recording.rate) for t in window)
     first = round(float(recording.data["time"].values[0]) * recording.rate)
     if not 0 <= low - first < high - first <= recording.shape[1]:
         raise ValueError(f"The baseline {window} s does not lie within the trials.")

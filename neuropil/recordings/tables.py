@@ -52,7 +52,9 @@ def open_table(
     if columns is not None:
         missing = [c for c in np.atleast_1d(columns).tolist() if c not in table]
         if missing:
-            raise ValueError(f"{path.name} has no column {missing[0]!r}: it has {', '.join(table)}.")
+            raise ValueError(
+                f"{path.name} has no column {missing[0]!r}: it has {', '.join(table)}."
+            )
         chosen = np.atleast_1d(columns).tolist()
     elif like is not None:
         chosen = [c for c in values if c.startswith(like)]
@@ -62,7 +64,9 @@ def open_table(
         raise ValueError(f"{path.name} has no column to read: it has {', '.join(table)}.")
     for c in chosen:
         if table[c].dtype.kind not in "biuf":
-            raise ValueError(f"The column {c!r} of {path.name} holds text: leave it out by columns=.")
+            raise ValueError(
+                f"The column {c!r} of {path.name} holds text: leave it out by columns=."
+            )
     spikes = set(chosen) <= set(units)
     data = table[chosen].to_numpy()
     if spikes:
