@@ -35,10 +35,9 @@ def test_parameters_of_the_lstm_are_those_of_the_released_code_with_one_bias():
 
 
 def shapes(tokens, content, where, positions, options):
-    """A task of these shapes without its data."""
-    of = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.uint8)
-    x, y = of(1, tokens, content), of(1, positions)
-    return train.Task(x, y, x, y, of(tokens, where), options, None)
+    """A task of these shapes with one sample."""
+    x, y = jnp.zeros((1, tokens, content), jnp.uint8), jnp.zeros((1, positions), jnp.int8)
+    return train.Task(x, y, x, y, jnp.zeros((tokens, where)), options, None)
 
 
 @pytest.mark.parametrize("name", ["parity", "mazes"])

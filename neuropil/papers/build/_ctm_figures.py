@@ -29,7 +29,7 @@ def _last(results: Results, arm: str, name: str) -> np.ndarray:
 
 def ticks(results: Results) -> Figure:
     """Parity: right answers at every tick of a network, and at the tick it stops, by arm."""
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 4))
     for arm in (
         "ctm",
@@ -53,7 +53,7 @@ def ticks(results: Results) -> Figure:
     for axes in (left, right):
         axes.axhline(0.5, color="#bbbbbb", lw=0.8, ls=":")
     _plain(right, "", "right answers", "where the network stops")
-    left.legend(frameon=False, fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), frameon=False, loc="outside right upper")
     return figure
 
 

@@ -11,7 +11,7 @@ METRICS = {
     "accuracy": Metric("parity: right answers (chance 0.5)"),
     "whole": Metric("parity: sequences with all answers right"),
     "gain": Metric("parity: right answers at the last tick less at the first"),
-    "order": Metric("parity: rank correlation of a position and the tick it is right by"),
+    "order": Metric("parity: rank correlation of a position and the tick it is right by (those that are)"),
     "halt-cost": Metric("right answers lost by stopping at certainty 0.8", better="lower"),
     "halt-share": Metric("share of the ticks used then", better="lower"),
     "solved": Metric("mazes: whole routes right", paper={"maze-ctm": 0.659, "maze-lstm": 0.338},
@@ -81,5 +81,7 @@ def score(settings: dict, history: dict) -> dict:
     out |= {"accuracy": parts, "whole": whole}
     if ticks > 1:
         out["gain"] = float(right[-1].mean() - right[0].mean())
-        out["order"] = rank_correlation(np.arange(right.shape[1]), right_by(right))
+        by = right_by(right)
+        known = by <= ticks
+        out["order"] = rank_correlation(np.flatnonzero(known), by[known]) if known.any() else 0.0
     return out
