@@ -15,6 +15,7 @@ import xarray as xr
 from .lazy import DIMS, Lazy
 from .provenance import Split, Step
 from .recording import Recording
+from .spikes import SpikeTimes
 
 FORMAT = "neuropil recording 1"
 _BLOCK = 2**24  # values written at a time
@@ -32,6 +33,8 @@ def save(recording: Recording, path: Path) -> Path:
         arrays["mask"] = recording.mask.values
     if recording.positions is not None:
         arrays["positions"] = recording.positions
+    if recording.spikes is not None:
+        arrays |= {f"spike_{n}": _plain(a) for n, a in vars(recording.spikes).items()}
     card = {
         "format": FORMAT,
         "rate": recording.rate,
@@ -124,6 +127,9 @@ def open_npz(path: Path) -> Recording:
         recording,
         history=tuple(Step(*s) for s in card.get("history", ())),
         split=Split(*split) if split else None,
+        spikes=SpikeTimes(*(small[f"spike_{n}"] for n in ("times", "units", "trials")))
+        if "spike_times" in small
+        else None,
     )
 
 
@@ -140,6 +146,6 @@ def _map(path: Path, member: zipfile.ZipInfo) -> np.memmap:
         return np.memmap(path, dtype, "r", f.tell(), shape)
 
 
-def _plain(column: pd.Series | xr.DataArray) -> np.ndarray:
-    values = column.to_numpy()
+def _plain(column: pd.Series | xr.DataArray | np.ndarray) -> np.ndarray:
+    values = np.asarray(column)
     return values.astype(str) if values.dtype.kind not in "biuf" else values

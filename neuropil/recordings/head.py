@@ -53,14 +53,15 @@ def meg_sensors(
     rate: float | int = 256.0,
     shift: Sequence[float | int] = (0.0, 0.0, 0.0),
 ) -> Any:
-    """MNE `Info` of an MEG helmet: "neuromag" (306), "ctf151" or "ctf275"; the head's centre (0) lies at the
-    origin of the device, or is moved by `shift` m: how a subject sits in the helmet.
+    """MNE `Info` of an MEG helmet: "neuromag" (306), "ctf151" or "ctf275"; the head's centre (0) lies at
+    the centre of the sphere closest to the sensors, or is moved from it by `shift` m: how a subject sits.
     """
     lib = mne()
     info = lib.channels.read_meg_canonical_info(system, verbose="error")
     info = lib.pick_info(info, lib.pick_types(info, meg=True, ref_meg=False))
     moved = np.eye(4)
-    moved[:3, 3] = -np.asarray(shift, float)
+    centre = sphere_of(np.array([ch["loc"][:3] for ch in info["chs"]]))[0]
+    moved[:3, 3] = -centre - np.asarray(shift, float)
     info["dev_head_t"] = lib.transforms.Transform("meg", "head", moved)
     with info._unlock():  # MNE guards the rate of an Info that was read
         info["sfreq"] = float(rate)

@@ -165,13 +165,15 @@ def _track(a: Arrays, source: str, rate: float | int = 100.0, of: str = "spikes"
     time = np.asarray(a["pos_time_s"], float)
     if of == "position":
         step = float(np.median(np.diff(time)))
+        new = np.concatenate([[True], np.diff(np.maximum.accumulate(time)) > 0])
+        said = {} if new.all() else {"dropped": f"{(~new).sum()} frames whose time does not rise"}
         return Recording.from_array(
-            np.stack([a["pos_x_px"], a["pos_y_px"]], 1).astype(float)[None],
+            np.stack([a["pos_x_px"], a["pos_y_px"]], 1).astype(float)[None, new],
             rate=1 / step,
             unit="px",
-            time=time,
+            time=time[new],
             labels=["x", "y"],
-            about={"source": source},
+            about={"source": source, **said},
         )
     if of != "spikes":
         raise ValueError(f"of={of!r}: choose 'spikes' or 'position'.")
@@ -278,6 +280,37 @@ def _conditions(a: Arrays, source: str, rate: float | int = 1000.0) -> Recording
     )
 
 
+def _taxels(a: Arrays, source: str, rate: float | int = 1000.0) -> Recording:
+    """ST-MNIST: rows are taxels with -1, 0, 1, the last row the time in s; a unit for each taxel and sign."""
+    train = np.asarray(a["spiketrain"], float)
+    unit, at = np.nonzero(train[:-1])
+    on = train[unit, at] > 0
+    order = np.argsort(train[-1, at], kind="stable")
+    n = len(train) - 1
+    labels = [f"{i}{sign}" for sign in ("off", "on") for i in range(n)]
+    return Recording.from_spikes(
+        train[-1, at][order],
+        np.array(labels)[(unit + n * on)[order]],
+        rate=rate,
+        stop=float(train[-1].max()) + 1 / rate,
+        labels=labels,
+        about={"source": source},
+    )
+
+
+def _atis(a: Arrays, source: str, rate: float | int = 1000.0) -> Recording:
+    """A struct TD with x, y, p, ts (us), of an ATIS camera (304 x 240)."""
+    from .events import Events
+
+    td = a["TD"]
+    t, x, y, p = (np.ravel(td[n].ravel()[0]).astype(np.int64) for n in ("ts", "x", "y", "p"))
+    first = int(x.min() > 0 and y.min() > 0)  # MATLAB counts from 1
+    events = Events.of(
+        t, x - first, y - first, p > p.min(), size=(304, 240), source=source, sort=True
+    )
+    return events.recording(rate)
+
+
 LAYOUTS: list[Layout] = [
     Layout(frozenset(needs.split()), title, read)
     for needs, title, read in (
@@ -290,6 +323,8 @@ LAYOUTS: list[Layout] = [
         ("spiketimes X t", "a place cell and its position", _place_cell),
         ("train direction t", "spike trains of movements", _movements),
         ("n y t", "spikes and field", _spike_field),
+        ("spiketrain", "tactile events (ST-MNIST)", _taxels),
+        ("TD", "events of an ATIS camera", _atis),
         ("SpikesLow SpikesHigh", "a neuron in two conditions", _conditions),
     )
 ]
@@ -330,6 +365,12 @@ def _plain_array(
     values = np.asarray(arrays[data])
     if values.ndim == 2 and 1 in values.shape and axes is None:
         values = values.ravel()  # MATLAB has no vectors
+    clock = next((np.ravel(arrays[n]) for n in ("t", "time") if n in arrays), np.zeros(0))
+    if rate is None and len(clock) > 1 and clock.dtype.kind in "iuf" and len(clock) in values.shape:
+        rate = 1 / float(np.median(np.diff(clock.astype(float))))  # times in seconds lie beside
+        more.setdefault("start", float(clock[0]))
+        if axes is None and values.ndim == 2:
+            axes = ("time", "trial") if values.shape[0] == len(clock) else ("trial", "time")
     return from_plain(values, path, rate=rate, unit=unit, axes=axes, **more, **(
         {} if labels is None else {"labels": [str(x) for x in np.ravel(arrays[labels])]}
     ))  # fmt: skip

@@ -1,8 +1,45 @@
-"""Small preprocessing of arrays; by default time is the second axis from the end: (..., time, unit)."""
+"""Preprocessing: functions of a `Recording` (their history is kept), and small ones of arrays (...,
+time, unit).
+"""
 
 import numpy as np
 from jaxtyping import Num
 from scipy.ndimage import gaussian_filter1d
+
+from .clocks import Clock, align
+from .filters import filter, notch, reference, resample
+from .ica import ICA
+from .quality import Finding, convert, inspect, is_in, match_channels, pick, require
+from .segment import blocks, epochs
+from .splits import Parts, Scaler, folds, join, split, split_subjects
+
+__all__ = [
+    "ICA",
+    "Clock",
+    "Finding",
+    "Parts",
+    "Scaler",
+    "align",
+    "blocks",
+    "convert",
+    "epochs",
+    "filter",
+    "folds",
+    "inspect",
+    "is_in",
+    "join",
+    "match_channels",
+    "notch",
+    "pick",
+    "rebin",
+    "reference",
+    "require",
+    "resample",
+    "smooth",
+    "split",
+    "split_subjects",
+    "zscore",
+]
 
 
 def zscore(x: Num[np.ndarray, "..."], axis: int | tuple[int, ...] = -2) -> np.ndarray:

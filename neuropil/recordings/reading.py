@@ -27,6 +27,7 @@ def read(path: str | Path, **options: Any) -> Recording:
     | `.h5`, `.hdf5` | spike trials in the form of SHD (`rate=`), else arrays | as `.npz` |
     | `.edf .bdf .gdf .vhdr .set .fif(.gz) .sqd .con .cnt`, `.ds/ .mff/` | EEG and MEG, by MNE | MNE's |
     | `.nwb` | Neurodata Without Borders: `of=` "units" or the name of a series | `rate=` |
+    | `.nii`, `.nii.gz` | fMRI, a unit a voxel | `mask=` (a file or an array), `rate=` |
     | a folder | suite2p (`of="F"`, "dff", "spks"), or BIDS (`subject=`, `task=`, ...) | |
     | `.bin .dat .raw .aedat .aedat4 .es` | event cameras | `rate=`, those of `events.read_events` |
 
@@ -214,6 +215,12 @@ def _mne(path: Path, **options: Any) -> Recording:
     return open_bids_file(path, **options) if root_of(path) else open_raw(path, **options)
 
 
+def _nifti(path: Path, **options: Any) -> Recording:
+    from .nifti import open_nifti
+
+    return open_nifti(path, **options)
+
+
 def _nwb(path: Path, **options: Any) -> Recording:
     from .nwb import open_nwb
 
@@ -228,6 +235,8 @@ READERS: dict[str, Callable[..., Recording]] = {
     ".h5": _hdf5,
     ".hdf5": _hdf5,
     ".nwb": _nwb,
+    ".nii": _nifti,
+    ".nii.gz": _nifti,
     **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _table),
     **dict.fromkeys(
         (

@@ -12,7 +12,7 @@ import xarray as xr
 from . import checks
 from .lazy import DIMS, Lazy, is_lazy, wrap
 from .provenance import Split, Step, step
-from .spikes import grid
+from .spikes import SpikeTimes, grid
 
 
 @final
@@ -26,8 +26,9 @@ class Recording:
     where a value is valid (None: everywhere); `positions` (unit, 2 or 3) in `positions_unit`;
     `events` a table of onset (s), duration (s), label, trial; `about` says source, licence,
     citation; `history` what was done since; `split` which part of a split it is (None: of none), so
-    that learning from a test part is refused. Values may be lazy: `select` and `bin` read nothing,
-    `to_numpy`, `mean` and `load` read what was selected. Never changed in place.
+    that learning from a test part is refused; `spikes` the exact spike times behind counts. Values
+    may be lazy: `select` and `bin` read nothing, `to_numpy`, `mean` and `load` read what was
+    selected. Never changed in place.
 
     >>> import numpy as np
     >>> rec = Recording.from_array(np.ones((2, 50, 3)), rate=100.0, unit="uV")
@@ -45,6 +46,7 @@ class Recording:
     about: Mapping[str, str] = field(default_factory=dict)
     history: tuple[Step, ...] = ()
     split: Split | None = None
+    spikes: SpikeTimes | None = None
 
     @classmethod
     def from_array(
@@ -121,13 +123,14 @@ class Recording:
         """
         hz = checks.rate(rate)
         counts, names, mask = grid(times, units, trial, labels, hz, start, stop)
-        return cls.from_array(
+        out = cls.from_array(
             counts, rate=hz, unit="spikes", labels=names, start=start, mask=mask, **more
         )
+        return replace(out, spikes=SpikeTimes.of(times, units, trial))
 
     @classmethod
     def from_trials(
-        cls, trials: Iterable[Any], *, rate: float | int, unit: str, **more: Any
+        cls, trials: Iterable[Any], /, *, rate: float | int, unit: str, **more: Any
     ) -> "Recording":
         """A recording of trials of unlike length, each (time, unit); the missing ends are masked
         (and zero). ValueError: an empty trial, or trials with unlike numbers of units."""
@@ -185,8 +188,25 @@ class Recording:
         positions = self.positions
         if positions is not None and "unit" in pick:
             positions = positions[pick["unit"]]
-        events = events.reset_index(drop=True)
-        return replace(self, data=data, mask=mask, positions=positions, events=events)
+        return replace(
+            self,
+            data=data,
+            mask=mask,
+            positions=positions,
+            events=events.reset_index(drop=True),
+            spikes=self._spikes_in(data),
+        )
+
+    def _spikes_in(self, data: xr.DataArray) -> SpikeTimes | None:
+        if self.spikes is None:
+            return None
+        t = data["time"].values
+        last = t[-1] + 1 / self.rate
+        whole = (
+            last > self.data["time"].values[-1]
+        )  # a spike at the very end belongs to the last bin
+        high = np.nextafter(last, np.inf) if whole else last
+        return self.spikes.select(t[0], high, data["unit"].values, data["trial"].values)
 
     def bin(self, width: float | int) -> "Recording":
         """Samples gathered in bins of `width` seconds: counts ("spikes") are summed, other units

@@ -1,9 +1,46 @@
-"""From spike times to counts in bins, without ever holding the bins that nobody reads."""
+"""Spike times as they were found, and counts in bins without ever holding the bins that nobody reads."""
+
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped
 
 from . import checks
 from .lazy import Lazy
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SpikeTimes:
+    """The exact time (s) of each spike, the label of its unit and the number of its trial, in order of time
+    within each trial: what `Recording.from_spikes` was given, kept beside the counts."""
+
+    times: Float[np.ndarray, " spike"]
+    units: Shaped[np.ndarray, " spike"]
+    trials: Int[np.ndarray, " spike"]
+
+    @classmethod
+    def of(cls, times, units, trial) -> "SpikeTimes":
+        times, units = np.asarray(times, float), np.asarray(units)
+        trial = np.zeros(len(times), int) if trial is None else np.asarray(trial, int)
+        order = np.lexsort((times, trial))
+        return cls(times[order], units[order], trial[order])
+
+    def select(self, low=None, high=None, units=None, trials=None) -> "SpikeTimes":
+        """Spikes with low <= t < high of these units and trials."""
+        keep = np.ones(len(self.times), bool)
+        if low is not None:
+            keep &= (self.times >= low) & (self.times < high)
+        if units is not None:
+            keep &= np.isin(self.units, units)
+        if trials is not None:
+            keep &= np.isin(self.trials, trials)
+        return SpikeTimes(self.times[keep], self.units[keep], self.trials[keep])
+
+    def train(self, unit, trial: int = 0) -> np.ndarray:
+        """The times of one unit in one trial."""
+        return self.times[(self.units == unit) & (self.trials == trial)]
 
 
 def grid(

@@ -39,11 +39,21 @@ def open_table(
     values = [c for c in table if c != known]
     markers = [c for c in values if str(c).lower().startswith("marker")]
     events = None
-    seconds = None
+    seconds, start, said = None, 0.0, {}
     if known is not None:
         seconds = table[known].to_numpy(float)
-        rate = rate or 1 / float(np.median(np.diff(seconds)))
-    clock = seconds if seconds is not None else np.arange(len(table)) / float(rate or 1)
+        if rate is not None:  # the samples count, not the clock that stamped them
+            start, said = float(seconds[0]), {"clock": drift(seconds, float(rate))}
+            seconds = None
+        elif (np.diff(seconds) <= 0).any():
+            back = int((np.diff(seconds) <= 0).sum())
+            raise ValueError(
+                f"The times of {path.name} stand still or run back {back} times (samples that came in packets "
+                "are stamped so): give rate= to count samples instead, or sort the table."
+            )
+        else:
+            rate = 1 / float(np.median(np.diff(seconds)))
+    clock = seconds if seconds is not None else start + np.arange(len(table)) / float(rate or 1)
     if markers:
         code = table[markers[0]].to_numpy()
         at = np.flatnonzero(np.nan_to_num(code) > 0)
@@ -76,10 +86,19 @@ def open_table(
         rate=float(rate or 1),
         unit="spikes" if spikes else unit or "unknown",
         time=seconds,
+        start=start,
         labels=[str(c) for c in chosen],
         events=events,
-        about={"source": path.name},
+        about={"source": path.name, **said},
     )
+
+
+def drift(stamps: np.ndarray, rate: float) -> str:
+    """How far a clock that stamped samples runs from their count, in words."""
+    span = float(stamps[-1] - stamps[0])
+    real = (len(stamps) - 1) / span if span > 0 else float("nan")
+    off = (len(stamps) - 1) / rate - span
+    return f"counted at {rate:g} Hz; the stamps say {real:.4f} Hz, {off:+.3f} s at the end"
 
 
 def open_events(path: str | Path) -> pd.DataFrame:
