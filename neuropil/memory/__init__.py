@@ -14,7 +14,7 @@ from neuropil.memory.hopfield import (
     retrieval_overlap,
 )
 from neuropil.memory.modern import Episodic, ModernHopfield
-from neuropil.memory.neural import NeuralMemory, surprise
+from neuropil.memory.neural import NeuralMemory, largest_step, surprise
 from neuropil.memory.pooler import SpatialPooler
 from neuropil.memory.replay import (
     Latest,
@@ -74,6 +74,7 @@ __all__ = [
     "hebb_weights",
     "hopfield_capacity",
     "hopfield_energy",
+    "largest_step",
     "overlap_probability",
     "projection_weights",
     "radius_for",

@@ -73,6 +73,34 @@ def surprise(
     return found[::-1]
 
 
+def largest_step(chunk: int, momentum: float = 0.0) -> float:
+    r"""A step with which a memory written in chunks does not overshoot: $(1 - \eta) / b$.
+
+    All b gradients of a chunk are taken at its anchor and momentum draws each out by $1 / (1 - \eta)$: a chunk
+    that repeats one pair acts as one step of $2 \theta b / (1 - \eta)$ before it hears of itself. For a linear
+    memory and a key of length 1 the error e and the momentum s after a chunk are, with
+    $p = (1 - \eta^b) / (1 - \eta)$ and $g = (b - \eta p) / (1 - \eta)$,
+
+    $$e' = (1 - 2 \theta g)\, e + \eta p\, s, \qquad s' = -2 \theta p\, e + \eta^b s.$$
+
+    Both eigenvalues lie within 1 (Jury) where $\theta < (1 + \eta^b) / ((1 + \eta^b) g - \eta p^2)$ and
+    $2 \theta (\eta p^2 - \eta^b g) < 1 - \eta^b$. The step returned here meets both for every b and $\eta < 1$,
+    since $g \le b / (1 - \eta)$ and $2 \eta p < b (1 + \eta^b)$; without momentum it is the bound itself.
+    In a deep memory a step also grows with the squared length of the hidden layers, which nothing bounds: there
+    it is a scale and no guarantee.
+
+    >>> largest_step(16, 0.5)
+    0.03125
+
+    Raises ValueError unless the chunk holds a token and 0 <= momentum < 1.
+    """
+    if chunk < 1 or not 0 <= momentum < 1:
+        raise ValueError(
+            f"largest_step: chunk = {chunk}, momentum = {momentum}; give 1 token or more, 0 <= momentum < 1"
+        )
+    return (1 - momentum) / chunk
+
+
 class NeuralMemory(System):
     r"""Long-term memory that learns at test time: the weights of a small network are the state.
 
@@ -82,7 +110,8 @@ class NeuralMemory(System):
     per head: what surprises (a large gradient of the associative loss) is written, surprise lingers (momentum
     eta), and the past is forgotten (alpha). $q, k = \varphi(W x)$ of length 1, $v = \mathrm{SiLU}(W x)$; step,
     momentum and forgetting are $\ell \sigma(w \cdot x + b)$ of the present token, with the largest values
-    `limits` (constants). The memory begins as `initial`, which is learned outside, by backpropagation
+    `limits` (constants; a step above `largest_step` can overshoot within a chunk, and the memory diverges
+    with it). The memory begins as `initial`, which is learned outside, by backpropagation
     through the writing.
 
     `chunk` b: the gradient is taken at the weights at the last tick number divisible by b, so that a chunk
@@ -143,11 +172,14 @@ class NeuralMemory(System):
         heads: int = 1,
         chunk: int = 16,
         residual: bool = False,
-        limits: tuple[float, float, float] = (1.0, 1.0, 1.0),
-        begin: tuple[float, float, float] = (0.1, 0.5, 0.01),
+        limits: tuple[float, float, float] | None = None,
+        begin: tuple[float, float, float] = (0.5, 0.5, 0.01),
     ) -> NeuralMemory:
         """Maps normal with deviation 1 / sqrt(inputs); the memory has layers of `hidden` units between keys
-        and values (none: it is linear and begins at 0); the gates are near `begin` times the limits."""
+        and values (none: it is linear and begins at 0); the gates are near `begin` times the limits. `limits`
+        None: momentum to 0.5, the `largest_step` of it and of the chunk, forgetting to 1."""
+        if limits is None:
+            limits = (largest_step(chunk, 0.5), 0.5, 1.0)
         q, k, v, g, m = jr.split(key, 5)
         dense = lambda key: Dense.init_normal(width, width, key)
         bias = jnp.asarray([math.log(p / (1 - p)) for p in begin])

@@ -9,7 +9,7 @@ import pytest
 
 from neuropil.blocks import FastWeights
 from neuropil.core import System, Tick, run, start
-from neuropil.memory import NeuralMemory, surprise
+from neuropil.memory import NeuralMemory, largest_step, surprise
 from neuropil.memory.neural import recall
 from neuropil.wiring import Dense
 
@@ -68,7 +68,7 @@ def deep():
             return jnp.sum(jnp.sin(ys)), (state, ys)
 
         go = eqx.filter_jit(lambda *a: eqx.filter_value_and_grad(value, has_aux=True)(*a))
-        yield part, xs, go
+    return part, xs, go
 
 
 def test_chunk_parallel_equals_token_by_token_with_its_gradients(x64, deep):
@@ -118,6 +118,44 @@ def test_a_linear_memory_without_momentum_and_forgetting_is_the_delta_rule(x64):
     np.testing.assert_allclose(ys, told, atol=1e-12)
 
 
+@pytest.mark.parametrize("chunk", [1, 8])
+def test_a_step_is_stable_up_to_the_bound_of_one_chunk(x64, chunk):
+    # one pair throughout: a chunk is an affine map of (error, momentum), whose eigenvalues decide
+    part = NeuralMemory.init_normal(1, key=jr.key(0), chunk=chunk, limits=(1.0, 1.0, 1.0))
+    one, pair = jnp.ones((1, 1, 1)), jnp.ones((1, chunk, 1))
+
+    @jax.jit
+    @jax.vmap
+    def radius(theta, eta):
+        def after(weight, momentum):
+            state = {
+                "weights": (weight * one,),
+                "anchor": (weight * one,),
+                "momentum": (momentum * one,),
+            }
+            gates = jnp.stack([theta, eta, jnp.zeros(())])[:, None, None] * jnp.ones((1, 1, chunk))
+            full = jnp.ones(chunk, bool)
+            state, _ = part.absorb(state, pair, pair, pair, gates, full, jnp.asarray(True))
+            return jnp.array([state["weights"][0][0, 0, 0], state["momentum"][0][0, 0, 0]])
+
+        rest = after(0.0, 0.0)
+        return jnp.stack([after(1.0, 0.0) - rest, after(0.0, 1.0) - rest], axis=1)
+
+    size = lambda theta, eta: np.abs(np.linalg.eigvals(radius(theta, eta))).max(-1)
+    eta = jnp.array([0.0, 0.3, 0.5, 0.9, 0.99])
+    x, p = eta**chunk, (1 - eta**chunk) / (1 - eta)
+    g = (chunk - eta * p) / (1 - eta)
+    turns = (1 + x) / ((1 + x) * g - eta * p**2)
+    grows = (1 - x) / jnp.maximum(2 * (eta * p**2 - x * g), 1e-30)
+    bound = jnp.minimum(turns, grows)
+    assert (size(0.99 * bound, eta) < 1).all()
+    assert (size(1.01 * bound, eta) > 1).all()
+    step = jnp.array([largest_step(chunk, e) for e in eta.tolist()])
+    assert (step <= bound * (1 + 1e-12)).all()
+    assert float(step[0]) == pytest.approx(float(bound[0]))  # without momentum it is the bound
+    assert (size(0.999 * step, eta) < 1).all()
+
+
 def test_full_forgetting_leaves_the_last_surprise(x64):
     part = NeuralMemory.init_normal(4, key=jr.key(0), chunk=2, limits=(1.0, 1.0, 1.0))
     part = eqx.tree_at(lambda p: p.gates.bias, part, jnp.array([0.0, 0.0, 40.0]))
@@ -131,6 +169,8 @@ def test_wrong_settings_are_refused():
         make(6, heads=4, key=jr.key(0))
     with pytest.raises(ValueError, match="chunk"):
         make(6, chunk=0, key=jr.key(0))
+    with pytest.raises(ValueError, match="momentum"):
+        largest_step(4, 1.0)
     with pytest.raises(ValueError, match="limits"):
         make(6, limits=(1.0, 2.0, 1.0), key=jr.key(0))
     part = make(6, hidden=(3,), key=jr.key(0))
