@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from neuropil.blocks import LayerNorm, NeuronModels, Synchronisation, attention
 from neuropil.blocks.attention import check_heads, join_heads, split_heads
 from neuropil.cells import LSTM
-from neuropil.core import System
+from neuropil.core import System, run, start
 from neuropil.wiring import Dense
 
 Memory = tuple[Array, Array]  # keys and values, each (head, token, part)
@@ -66,12 +66,25 @@ class Thinker(System):
         return self
 
 
+class Thinking(System):
+    """A network with a memory before it; no input. (A constant of the loop: its gradient is summed over the
+    ticks, where that of an input, repeated, would be stacked.)"""
+
+    net: Thinker
+    memory: Any
+
+    def init(self, dt, key):
+        return self.net.init(dt, key)
+
+    def step(self, state, x, tick):
+        return self.net.step(state, self.memory, tick)
+
+
 def think(net: Thinker, tokens: Float[Array, "token feature"], ticks: int) -> dict[str, Array]:
     """Outputs of a sample over internal ticks, each (tick, ...)."""
     net = net.prepared()
-    memory = net.perceive(tokens)  # a constant of the loop: its gradient is summed, not stacked
-    one = lambda state, _: net.step(state, memory, None)
-    return jax.lax.scan(one, net.init(1.0, None), None, length=ticks)[1]
+    whole = Thinking(net, net.perceive(tokens))
+    return run(whole, start(whole, 1.0, jr.key(0)), n=ticks)[1]
 
 
 class CTM(Thinker):
@@ -126,9 +139,10 @@ class CTM(Thinker):
         return eqx.tree_at(lambda net: net.models, self, models)
 
     def init(self, dt, key):
-        said, _ = self.say.step(self.say.init(dt, key), self.first, None)
+        z = self.first
+        said = {"alpha": z[self.say.left] * z[self.say.right], "beta": jnp.ones_like(self.say.rate)}
         return {
-            "z": self.first,
+            "z": z,
             "history": self.models.init(dt, key),
             "ask": self.ask.init(dt, key),
             "say": said,
