@@ -172,10 +172,14 @@ class PairSTDP(Rule):
         """Rows of the cells that spiked at the post end, columns of those at the pre end."""
         i, post_there = _spiking(post, self.events)
         j, pre_there = _spiking(pre, self.events)
-        up = post_there[:, None] * before["pre"][None, :] * self.a_plus
-        down = before["post"][:, None] * pre_there[None, :] * self.a_minus
-        rows = Rows(i, self.bounds.up(w[i], up) * (post_there[:, None] > 0))
-        change = self.bounds.up if self.symmetric else lambda *a: -self.bounds.down(*a)
+        shape = (self.post, self.pre)
+        # what differs between synapses, for those of these rows and columns alone
+        plus, rows = _taken((self.a_plus, self.bounds), shape, lambda a: a[i])
+        minus, cols = _taken((self.a_minus, self.bounds), shape, lambda a: a[:, j])
+        up = post_there[:, None] * before["pre"][None, :] * plus
+        down = before["post"][:, None] * pre_there[None, :] * minus
+        rows = Rows(i, rows.up(w[i], up) * (post_there[:, None] > 0))
+        change = cols.up if self.symmetric else lambda *a: -cols.down(*a)
         cols = Cols(j, change(w[:, j], down) * (pre_there[None, :] > 0))
         missed = (post != 0).sum() + (pre != 0).sum() - (post_there != 0).sum()
         return (rows, cols), (missed - (pre_there != 0).sum()).astype(jnp.int32)
@@ -229,6 +233,11 @@ def _by_events(rule, state, event, dt):
         together=np.int32(rule.together),
     )
     return {"pre": trace_pre, "post": trace_post}, w
+
+
+def _taken(tree, shape, take):
+    """Parameters of some synapses: arrays that broadcast to the weight are cut, single numbers stay."""
+    return jax.tree.map(lambda a: take(jnp.broadcast_to(a, shape)) if jnp.ndim(a) else a, tree)
 
 
 def _spiking(spikes: Array, m: int) -> tuple[Array, Array]:
