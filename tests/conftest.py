@@ -7,10 +7,25 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # small shapes, many programs: what takes the time is LLVM's optimiser, and no test is about its work
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import gc
+
 import jax
 import pytest
 
+# traced programs are many small objects that live long: looking through them all for cycles after
+# every 700 new ones is a tenth of the time
+gc.set_threshold(50_000, 20, 50)
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What shares compiled functions runs in one worker: a file, or an example of the contract."""
+    for item in items:
+        names = item.callspec.params if hasattr(item, "callspec") else {}
+        shared = names["name"] if item.path.name == "test_contract.py" and "name" in names else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {shared}".strip()))
 
 
 @pytest.fixture
