@@ -28,10 +28,11 @@ CITE = """@article{darlow2025ctm,
 }"""
 
 DIFFERS = (
-    "Parity of 16 values (the paper: 64), about 30,000 parameters (5 million), 64 neurons (1,024), up to 16"
-    " ticks (100), 3,000 updates of Adam at 3e-3 with gradients clipped to norm 1 (200,000 at 1e-4 with"
-    " clipping by quantiles).",
-    "At length 16 there are 65,536 sequences: 1,024 of them are held out of training and tested.",
+    "Parity of 16 values (the paper: 64), about 34,000 parameters (5 million), 64 neurons (1,024), up to 16"
+    " ticks (100), 2,400 updates of 64 samples by Adam with gradients clipped to norm 1 (200,000, clipped by"
+    " quantiles). Learning rates were chosen among two or three on validation samples by one seed that is not"
+    " among those judged: 3e-3, for the CTM on mazes 6e-3; the LSTM's was better at 3e-3 than at 1e-2.",
+    "At length 16 there are 65,536 sequences: 1,024 are held out and tested, 1,024 more are for validation.",
     "Mazes of 4 x 4 cells, 9 x 9 pixels, routes of up to 10 moves from cell to cell (39 x 39 pixels, 100 moves"
     " from pixel to pixel). In place of a ResNet-34 that sees the whole maze, a linear map of the 3 x 3 pixels"
     " around a cell and of the cell's number; the paper gives no positions.",

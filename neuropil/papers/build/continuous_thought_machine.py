@@ -35,7 +35,8 @@ def build(task: str, kind: str, few: int | None = None, **flags: bool):
         updates = s["updates" if task == "parity" else "maze_updates"]
         sure = kind != "lstm"  # its last tick is what the source found usable
         loss = train.loss_of(ticks, data.options, data.ahead, sure)
-        rate = s["rate" if kind == "ctm" else "baseline_rate"]
+        own = "rate" if task == "parity" else "maze_rate"
+        rate = s[own if kind == "ctm" else "baseline_rate"]
         tx = train.optimiser(rate, updates, s["warm"])
         trainer = Trainer(spec.empty(**flags), loss, tx)
         return train.Thinks(data, spec, trainer, ticks, s["batch"], updates // s["chunks"], sure)
@@ -76,7 +77,7 @@ _SMALL = dict(
     seeds=5, length=16, sequences=65_536, held=1024, ticks=16, fewer=(1, 4, 8), memory=8, neurons=64, width=32,
     heads=4, chosen=12, hidden=8, lstm=64, feedforward=143, side=4, moves=10, mazes=60_000, held_mazes=1024,
     maze_ticks=12, maze_lstm=64, maze_feedforward=47, updates=2400, maze_updates=2400, warm=200, batch=64,
-    rate=3e-3, baseline_rate=3e-3, chunks=3, judge="test",
+    rate=3e-3, maze_rate=6e-3, baseline_rate=3e-3, chunks=3, judge="test",
 )  # fmt: skip
 
 STUDY = Study(
@@ -105,7 +106,7 @@ STUDY = Study(
                                memory=25, neurons=1024, width=512, heads=8, chosen=45, hidden=16, lstm=802,
                                feedforward=2274, side=19, moves=50, mazes=45_000, held_mazes=5120,
                                maze_ticks=75, maze_lstm=805, maze_feedforward=46, updates=200_001,
-                               maze_updates=1_000_002, warm=500, rate=1e-4, baseline_rate=1e-4),
+                               maze_updates=1_000_002, warm=500, rate=1e-4, maze_rate=1e-4, baseline_rate=1e-4),
     },
     load=load,
     ticks=lambda settings: settings["chunks"],
