@@ -1,7 +1,17 @@
 """Deep-learning parts used across papers: attention, state-space layers, norms, embeddings."""
 
 from neuropil.blocks.attention import Attention, attention, attention_weights, causal, rotary
+from neuropil.blocks.dropout import dropout
 from neuropil.blocks.fastweights import FastWeights, unit_silu
+from neuropil.blocks.filtering import (
+    BatchNorm,
+    clip_norm,
+    convolve,
+    filter_each,
+    glorot,
+    pool,
+    window_moments,
+)
 from neuropil.blocks.gated import QLSTM, RGLRU, Gated
 from neuropil.blocks.inhibition import EICircuit, nonzero_floor, scaled_gradient
 from neuropil.blocks.linear import (
@@ -41,6 +51,7 @@ __all__ = [
     "SSD",
     "Attention",
     "BalancedReservoir",
+    "BatchNorm",
     "DiagonalSSM",
     "EICircuit",
     "EchoState",
@@ -64,14 +75,20 @@ __all__ = [
     "balancing_scale",
     "causal",
     "certainty",
+    "clip_norm",
+    "convolve",
+    "dropout",
     "elu_plus_one",
+    "filter_each",
     "first_sure_tick",
+    "glorot",
     "identity",
     "lattice",
     "lattice_chance",
     "linear_scan",
     "liquid",
     "nonzero_floor",
+    "pool",
     "rotary",
     "scaled_gradient",
     "selected_ticks_loss",
@@ -80,4 +97,5 @@ __all__ = [
     "spectral_radius",
     "taylor",
     "unit_silu",
+    "window_moments",
 ]

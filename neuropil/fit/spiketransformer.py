@@ -24,25 +24,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray, UInt
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from neuropil.blocks.dropout import dropout
 from neuropil.fit.tokens import SpikeTokens, Windows
-
-
-def dropout(x: Array, rate: float, seed: UInt[Array, ""] | None) -> Array:
-    """Inverted dropout; no seed, no dropout.
-
-    The mask is Murmur3's 32-bit finaliser of (element number xor seed). It fuses into the loop that
-    reads it; one threefry draw a mask cost a third of a training step on a CPU, and twice the
-    compile time of the whole network.
-    """
-    if seed is None or rate == 0:
-        return x
-    h = jnp.arange(x.size, dtype=jnp.uint32).reshape(x.shape) * jnp.uint32(0x9E3779B1) ^ seed
-    h = (h ^ (h >> 16)) * jnp.uint32(0x85EBCA6B)
-    h = (h ^ (h >> 13)) * jnp.uint32(0xC2B2AE35)
-    keep = (h ^ (h >> 16)) >= jnp.uint32(min(rate, 1 - 1e-6) * 2**32)
-    return jnp.where(keep, x / (1 - rate), 0.0).astype(x.dtype)
 
 
 def sinusoid(value: Array, width: int) -> Float[Array, "*value width"]:
