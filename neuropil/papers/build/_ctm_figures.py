@@ -16,6 +16,8 @@ COLOURS = {
 
 
 def _plain(axes, x: str, y: str, title: str = "") -> None:
+    if x:  # ticks, positions and moves are whole numbers
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_title(title, fontsize=10)
