@@ -35,7 +35,8 @@ from neuropil.core import (
 from neuropil.core.param import param_fields
 from neuropil.core.random import tick_keys
 from neuropil.core.system import Tick
-from tests.contract.examples import ABSTRACT, EXAMPLES, TICKS, Converges
+from neuropil.learn import LEARNERS
+from tests.contract.examples import ABSTRACT, EXAMPLES, TICKS, Converges, learn
 
 PACKAGES = "core cells synapses wiring coding dendrites blocks plasticity memory belief agents learn".split()
 HALF = TICKS // 2
@@ -59,7 +60,7 @@ LONG = {
         "oja",
         "dense by events",
     ),
-    *("kalman", "synchronisation"),
+    *("kalman", "synchronisation", "truncated backpropagation"),
 }
 assert set(EXAMPLES) >= LONG, LONG - set(EXAMPLES)
 each_or_slow = pytest.mark.parametrize(
@@ -119,6 +120,11 @@ def test_every_public_system_has_an_example():
     assert not missing, (
         f"no example of {sorted(c.__name__ for c in missing)}; add one to tests/contract/examples/"
     )
+
+
+def test_every_learner_has_an_example():
+    assert set(learn.LAYERED) | set(learn.RECURRENT) == set(LEARNERS)
+    assert set(learn.RECURRENT.values()) <= set(EXAMPLES)
 
 
 def test_every_public_system_says_what_it_is():

@@ -4,6 +4,8 @@ To add a learner: a line in `neuropil.learn.registry.LEARNERS`, and its networks
 network: a line in `NETWORKS` (network, one batch, loss).
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,6 +15,7 @@ import pytest
 
 from neuropil.cells import LIF, SimpleRNN
 from neuropil.core import Chain, advance, start
+from neuropil.core.param import param_fields
 from neuropil.learn import (
     OverTime,
     Supervised,
@@ -20,6 +23,7 @@ from neuropil.learn import (
     Unsuited,
     cross_entropy,
     flatten,
+    keep_signs,
     learner,
     refusal,
     squared_error,
@@ -139,8 +143,10 @@ def test_every_pair_is_accepted_or_refused_with_a_reason():
     ],
 )
 def test_every_learner_trains_the_networks_it_accepts(network):
+    """And keeps the signs that the weights began with, where the optimiser ends in `keep_signs` (Dale)."""
     net, batch, loss = NETWORKS[network]
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
+    signs = keep_signs(WEIGHTS) if isinstance(net, Chain) else optax.identity()
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1), signs)
     trainers = {
         name: Trainer(net, loss, tx, credit=learner(name, net, batch["x"][0], jr.key(1)))
         for name in LEARNERS
@@ -160,6 +166,23 @@ def test_every_learner_trains_the_networks_it_accepts(network):
         assert np.isfinite(values).all(), name
         assert values[-5:].mean() < values[0], f"{name} does not learn {network}"
         assert trainers[name].culprit(carries[name]) is None
+        moved = 0.0
+        for before, now in zip(
+            weights(net), weights(trainers[name].model(carries[name])), strict=True
+        ):
+            assert (np.sign(before) * now >= 0).all(), f"{name} turns signs round"
+            moved = max(moved, float(abs(now - before).max()))
+        assert moved > 1e-3 or not isinstance(net, Chain), name
+
+
+WEIGHTS = "*parts.*.weight"  # of the network, also where a learner has weights of its own
+
+
+def weights(net):
+    """The weights of a network's wirings."""
+    if not isinstance(net, Chain):
+        return []
+    return [np.asarray(p.weight) for p in net.parts.values() if hasattr(p, "weight")]
 
 
 def test_a_trainer_says_why_before_anything_runs():
@@ -180,3 +203,15 @@ def test_a_trainer_says_why_before_anything_runs():
 def test_a_negative_learning_rate_is_refused(tx):
     with pytest.raises(ValueError, match="negative"):
         Trainer(_mlp(), _LABEL, tx)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_settings_of_a_learner_below_or_above_their_bounds_are_refused(name):
+    net, batch, _ = NETWORKS["recurrent" if ACCEPTS[name] == RECURRENT else "mlp with unit_rms"]
+    credit = learner(name, net, batch["x"][0], jr.key(1))
+    given = {f.name: getattr(credit, f.name) for f in dataclasses.fields(credit)}
+    for field, meta in param_fields(credit).items():
+        for edge, off in zip(meta["bounds"], (-1, 1), strict=True):
+            if edge is not None:
+                with pytest.raises(ValueError, match=field):
+                    type(credit)(**(given | {field: jnp.asarray(float(edge + off))}))

@@ -25,19 +25,30 @@ def _trainer(key):
     return learn.Trainer(dense(3, 2, key, bias=True), loss, optax.adam(0.1), patience=2)
 
 
+LAYERED = (
+    "backpropagation", "feedback-alignment", "direct-feedback-alignment", "target-propagation",
+    "forward-forward", "counter-current", "node-perturbation", "weight-perturbation", "spsa",
+    "evolution-strategies",
+)  # fmt: skip
+RECURRENT = {  # name of the learner -> of its example
+    "real-time-recurrent-learning": "real-time recurrent learning",
+    "snap-1": "snap-1",
+    "uoro": "uoro",
+    "e-prop": "e-prop",
+    "truncated-backpropagation": "truncated backpropagation",
+    "synthetic-gradients": "synthetic gradients",
+}
+
+
 def _trainers(key):
     """Every learner of a layered network beside the others, each with a network of its own."""
     a, b = jr.split(key)
     net = core.Chain(dense(5, 3, a), jnp.tanh, learn.unit_rms, dense(3, 2, b))
     loss, tx = learn.Supervised(learn.cross_entropy), optax.sgd(0.1)
-    names = (
-        "feedback-alignment", "direct-feedback-alignment", "target-propagation", "forward-forward",
-        "counter-current", "node-perturbation", "evolution-strategies",
-    )  # fmt: skip
     make = lambda name: learn.Trainer(
         net, loss, tx, credit=learn.learner(name, net, jnp.ones(5), key)
     )
-    return core.Parallel({name: make(name) for name in names})
+    return core.Parallel({name: make(name) for name in LAYERED})
 
 
 def _labelled():
@@ -143,6 +154,9 @@ EXAMPLES = {
     "snap-1": Example(_online(lambda k: learn.snap1(2)), _pairs, (learn.Online,)),
     "uoro": Example(_online(lambda k: learn.uoro()), _pairs, (learn.Online,)),
     "e-prop": Example(_online(None, spiking=True), _pairs, (learn.Online,)),
+    "truncated backpropagation": Example(
+        _online(lambda k: learn.Truncated(2)), _spans, (learn.Online,)
+    ),
     "synthetic gradients": Example(
         _online(lambda k: learn.synthetic_gradients(2, 2, (3,), k)), _spans, (learn.Online,)
     ),
