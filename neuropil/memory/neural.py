@@ -118,6 +118,11 @@ class NeuralMemory(System):
     is done at once, as masked matrix products, without the weights of every tick being formed. b = 1 is the
     rule as it stands. `step` is the same rule token by token: both forms agree, from any state.
 
+    `clip` c: no token's gradient, over all layers of a head, counts as longer than c (None: the rule as it
+    stands). The error of a deep memory feeds back on its hidden layers, so that no step is safe for every
+    input; clipped, a chunk moves the weights by at most $\theta b c / (1 - \eta)$, which is c at the
+    `largest_step`.
+
     One layer, no momentum, no forgetting and b = 1 is the delta rule of `blocks.FastWeights`
     with beta = 2 theta.
 
@@ -147,6 +152,7 @@ class NeuralMemory(System):
     features: Callable = eqx.field(static=True, default=unit_silu)
     activation: Callable = eqx.field(static=True, default=jax.nn.gelu)
     residual: bool = eqx.field(static=True, default=False)
+    clip: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         super().__check_init__()
@@ -154,6 +160,8 @@ class NeuralMemory(System):
         check_heads("NeuralMemory", self.heads, keys=keys, values=values)
         if self.chunk < 1:
             raise ValueError(f"NeuralMemory: chunk = {self.chunk}; give 1 token or more")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"NeuralMemory: clip = {self.clip}; give a positive length, or None")
         ends = [keys // self.heads, *(w.shape[1] for w in self.initial)]
         begins = [*(w.shape[2] for w in self.initial), values // self.heads]
         if ends != begins or (self.residual and ends[0] != begins[-1]):
@@ -174,6 +182,7 @@ class NeuralMemory(System):
         residual: bool = False,
         limits: tuple[float, float, float] | None = None,
         begin: tuple[float, float, float] = (0.5, 0.5, 0.01),
+        clip: float | None = None,
     ) -> NeuralMemory:
         """Maps normal with deviation 1 / sqrt(inputs); the memory has layers of `hidden` units between keys
         and values (none: it is linear and begins at 0); the gates are near `begin` times the limits. `limits`
@@ -193,9 +202,8 @@ class NeuralMemory(System):
         )
         if not hidden or residual:  # says nothing, or what it is asked, until it has learned
             initial = (*initial[:-1], jnp.zeros_like(initial[-1]))
-        return NeuralMemory(
-            dense(q), dense(k), dense(v), gates, initial, limits, heads, chunk, residual=residual
-        )
+        form = dict(heads=heads, chunk=chunk, residual=residual, clip=clip)
+        return NeuralMemory(dense(q), dense(k), dense(v), gates, initial, limits, **form)
 
     def queries(self, xs: Float[Array, "time width"]) -> Float[Array, "head time key"]:
         """What each token asks for."""
@@ -216,6 +224,12 @@ class NeuralMemory(System):
         form = dict(activation=self.activation, residual=self.residual)
         return jax.vmap(lambda w, q: recall(w, q, **form))(weights, q)
 
+    def _clipped(self, square: Array) -> Array:
+        """What to multiply a gradient of squared length `square` with: it then has at most length `clip`."""
+        if self.clip is None:
+            return jnp.ones_like(square)
+        return jax.lax.rsqrt(jnp.maximum(1.0, square / self.clip**2))  # its slope at 0 is finite
+
     def init(self, dt, key):
         nothing = jax.tree.map(jnp.zeros_like, self.initial)
         return {"weights": self.initial, "anchor": self.initial, "momentum": nothing}
@@ -229,6 +243,7 @@ class NeuralMemory(System):
 
         each = lambda gate, w: gate.reshape(-1, 1, 1) * w
         change = jax.grad(loss)(state["anchor"])
+        theta = theta * self._clipped(sum(jnp.sum(g**2, (1, 2)) for g in change))[:, None]
         momentum = jax.tree.map(
             lambda s, g: each(eta, s) - each(theta, g), state["momentum"], change
         )
@@ -265,6 +280,9 @@ class NeuralMemory(System):
             kept = kept * there[None]
             woven, past = kept @ lasting, kept @ since
             steps = surprise(anchor, k, v, **form)
+            theta = theta * self._clipped(
+                sum(jnp.sum(d**2, -1) * jnp.sum(h**2, -1) for d, h in steps)
+            )
             h, new, moved = q, [], []
             for level, (w, s) in enumerate(zip(weights, momentum, strict=True)):
                 delta, heard = steps[level]

@@ -57,8 +57,9 @@ def deep():
     """Two layers, two heads, chunks of 4, gates anywhere between 0 and 1; both forms and their gradients."""
     with jax.enable_x64(True):
         part = NeuralMemory.init_normal(
-            6, hidden=(5,), heads=2, chunk=4, residual=True, key=jr.key(0), begin=(0.3, 0.5, 0.2)
-        )
+            6, hidden=(5,), heads=2, chunk=4, residual=True, key=jr.key(0), begin=(0.3, 0.5, 0.2),
+            limits=(1.0, 1.0, 1.0), clip=3.0,  # some gradients are longer
+        )  # fmt: skip
         part = eqx.tree_at(lambda p: p.initial[1], part, 0.5 * jr.normal(jr.key(9), (2, 3, 5)))
         xs = jr.normal(jr.key(1), (13, 6))
 
@@ -156,6 +157,18 @@ def test_a_step_is_stable_up_to_the_bound_of_one_chunk(x64, chunk):
     assert (size(0.999 * step, eta) < 1).all()
 
 
+def test_a_clipped_memory_moves_no_further_than_it_may(x64, deep):
+    part, xs, go = deep
+    wild = eqx.tree_at(lambda p: p.value.weight, part, 1e3 * part.value.weight)
+    wild = eqx.tree_at(lambda p: p.limits, wild, jnp.array([largest_step(4, 0.5), 0.5, 0.0]))
+    before = wild.init(1.0, jr.key(0))
+    after = go(wild, xs, before, jnp.int32(0), False)[0][1][0]
+    moved = [a - b for a, b in zip(after["weights"], before["weights"], strict=True)]
+    length = np.sqrt(sum(np.sum(np.square(m), (1, 2)) for m in moved))
+    assert (length <= 3.0 * 13 / 4).all()  # 13 tokens in chunks of 4
+    assert (length > 0.5).all()
+
+
 def test_full_forgetting_leaves_the_last_surprise(x64):
     part = NeuralMemory.init_normal(4, key=jr.key(0), chunk=2, limits=(1.0, 1.0, 1.0))
     part = eqx.tree_at(lambda p: p.gates.bias, part, jnp.array([0.0, 0.0, 40.0]))
@@ -169,6 +182,8 @@ def test_wrong_settings_are_refused():
         make(6, heads=4, key=jr.key(0))
     with pytest.raises(ValueError, match="chunk"):
         make(6, chunk=0, key=jr.key(0))
+    with pytest.raises(ValueError, match="clip"):
+        make(6, clip=0.0, key=jr.key(0))
     with pytest.raises(ValueError, match="momentum"):
         largest_step(4, 1.0)
     with pytest.raises(ValueError, match="limits"):
