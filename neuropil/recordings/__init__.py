@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _LATER = {"record": "model", "Lazy": "lazy"}
-_MODULES = ("head", "layouts", "mnelib", "preprocess", "segment")
+_MODULES = ("head", "layouts", "mnelib", "napper", "observe", "preprocess", "segment")
 
 
 def __getattr__(name: str):

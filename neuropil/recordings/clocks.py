@@ -25,7 +25,7 @@ class Clock:
         """How much faster (+) the other clock runs, in parts per million."""
         return (self.rate - 1) * 1e6
 
-    def __call__(self, seconds: Any) -> np.ndarray:
+    def __call__(self, seconds: Any) -> Any:
         """Times here as times there."""
         return self.offset + self.rate * np.asarray(seconds, float)
 

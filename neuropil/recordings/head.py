@@ -18,6 +18,12 @@ from .mnelib import MEASURES, mne
 RADIUS = 0.09
 """Radius of the head in metres."""
 
+UNITS = {"eeg": ("uV", 1e6), "mag": ("fT", 1e15), "grad": ("fT/cm", 1e13)}
+"""Kind of sensor -> its customary unit and how many of it the SI unit is."""
+
+NOISE = {"eeg": 0.05, "mag": 3.0, "grad": 3.0}
+"""Kind of sensor -> noise of a good amplifier per root Hz, in `UNITS`."""
+
 
 def eeg_sensors(
     names: Sequence[str] | None = None,

@@ -58,12 +58,16 @@ def open_raw(path: Path, **options: Any) -> Recording:
     except (ImportError, FileNotFoundError):
         raise
     except Exception as err:  # every reader of MNE fails in its own way on a broken file
-        short = " ".join(str(err).split()) or type(err).__name__
-        raise ValueError(
-            f"MNE cannot read {path.name} ({short[:200]}): is it cut short, or named after another format?"
-        ) from err
+        raise _broken(path.name, err) from err
     _whole(path, raw)
     return from_raw(raw, path.name)
+
+
+def _broken(name: str, err: Exception) -> ValueError:
+    short = " ".join(str(err).split()) or type(err).__name__
+    return ValueError(
+        f"MNE cannot read {name or 'the data'} ({short[:200]}): is it cut short, or named after another format?"
+    )
 
 
 def _whole(path: Path, raw) -> None:
@@ -99,9 +103,15 @@ def from_raw(raw: Any, source: str = "") -> Recording:
 
     def read(trials: slice, times: slice, units: slice) -> np.ndarray:
         picks = np.arange(units.start, units.stop)
-        values = raw.get_data(picks=picks, start=times.start, stop=times.stop)
+        try:
+            values = raw.get_data(picks=picks, start=times.start, stop=times.stop)
+        except Exception as err:  # every reader of MNE fails in its own way where the data end
+            raise _broken(source, err) from err
         return values.T[None]
 
+    read(
+        slice(0, 1), slice(raw.n_times - 1, raw.n_times), slice(0, 1)
+    )  # a file cut short ends before
     notes = raw.annotations
     start = raw.first_time if notes.orig_time is not None else 0.0
     events = pd.DataFrame(

@@ -53,7 +53,7 @@ def inspect(recording: Recording, seconds: float | int | None = 30.0) -> list[Fi
     >>> x[..., 2] = 0.0
     >>> rec = Recording.from_array(x, rate=100.0, unit="V", columns={"kind": ["eeg"] * 3})
     >>> [f.problem for f in inspect(rec)]
-    ['flat channels', 'eeg in V has a deviation of 20 V: the values look like uV']
+    ['flat channels', 'eeg in V has a deviation of 19.4 V: the values look like uV']
     """
     n = (
         recording.shape[1]

@@ -15,7 +15,16 @@ from jaxtyping import Float
 from scipy.signal import lfilter
 
 from neuropil.recordings import Recording
-from neuropil.recordings.head import RADIUS, LeadField, cortex, eeg_sensors, lead_field, sphere_of
+from neuropil.recordings.head import (
+    NOISE,
+    RADIUS,
+    UNITS,
+    LeadField,
+    cortex,
+    eeg_sensors,
+    lead_field,
+    sphere_of,
+)
 from neuropil.recordings.mnelib import mne
 
 CAP22 = (
@@ -31,9 +40,6 @@ AREAS: dict[str, str] = {
     "temporal-left": "T7", "temporal-right": "T8",
 }  # fmt: skip
 """Area -> the electrode above it. The hand areas are named by the side of the brain they lie on."""
-
-_UNITS = {"eeg": ("uV", 1e6), "mag": ("fT", 1e15), "grad": ("fT/cm", 1e13)}
-_NOISE = {"eeg": 0.05, "mag": 3.0, "grad": 3.0}  # per root hertz, in the units above
 
 
 class Person(NamedTuple):
@@ -172,10 +178,10 @@ def listen(
     noise = pink(rng, (n_trial, n_time, len(field.sources) - n_area), rate, person.slope)
     moments = np.concatenate([currents, background * person.loud * noise], 2) * 1e-9
     kinds = field.kinds.tolist()
-    scale = np.array([_UNITS[k][1] for k in kinds])
-    floor = np.array([_NOISE[k] for k in kinds]) * np.sqrt(rate / 2)
+    scale = np.array([UNITS[k][1] for k in kinds])
+    floor = np.array([NOISE[k] for k in kinds]) * np.sqrt(rate / 2)
     values = field.project(moments) * scale + floor * rng.normal(size=(n_trial, n_time, len(kinds)))
-    measure = [_UNITS[k][0] for k in kinds]
+    measure = [UNITS[k][0] for k in kinds]
     columns = {"kind": field.kinds, "measure": np.array(measure)}
     if np.isfinite(field.normals).any():
         columns |= {f"normal_{c}": field.normals[:, i] for i, c in enumerate("xyz")}
