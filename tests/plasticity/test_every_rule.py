@@ -213,3 +213,18 @@ def test_sparse_updates_obey_bounds_that_differ_between_synapses():
     for kind in ("coarse", "fine"):
         sparse, full = (ran()[name][kind]["weight"] for name in ("by events", "pair"))
         np.testing.assert_allclose(sparse, full, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", cases())
+def test_what_is_wrong_is_told_before_the_run(name):
+    """A path that is not there, a second owner, an end that is not read."""
+    case = cases()[name]
+    net, reads = case.net(jnp.asarray(first(name))), {r: f"input.{r}" for r in case.reads}
+    with pytest.raises(KeyError, match="nowhere"):
+        Managed(net, case.rule, case.path.replace("weight", "nowhere"), reads)
+    once = Managed(net, case.rule, case.path, reads)
+    with pytest.raises(ValueError, match="owned already"):
+        Managed(once, case.rule, f"fast.{case.path}", reads)
+    if getattr(case.rule, "needs", ()):
+        with pytest.raises(ValueError, match="must read"):
+            Managed(net, case.rule, case.path)
