@@ -111,7 +111,7 @@ class TemporalMemory(System):
         }
 
     def step(self, state, x, tick):
-        n, k = self.columns * self.cells, self.cells
+        k = self.cells
         on = x["columns"] > 0
         listed = jnp.nonzero(on, size=self.active, fill_value=self.columns)[0]
         listed = listed.astype(jnp.int32)
@@ -123,10 +123,7 @@ class TemporalMemory(System):
         burst = on & ~foreseen
         best, matched = self._best(state, burst)
         winner, fresh = self._winners(state, listed, burst, best, matched, tick)
-        predicted_winners = predicted & on[:, None]
-        winner_set = (
-            jnp.zeros(n, bool).at[winner].set(True, mode="drop") | predicted_winners.ravel()
-        )
+        winners = self._winning(listed, predicted, winner)
         learn = x["learn"] > 0  # no cond: it would copy all segments at every tick
         state = self._learn(state, on, best, matched & learn, winner, fresh & learn, learn, tick)
         potential, linked = matches(
@@ -136,9 +133,7 @@ class TemporalMemory(System):
             "potential": potential,
             "linked": linked,
             "active": active,
-            "winner": jnp.nonzero(winner_set, size=2 * self.active, fill_value=n)[0].astype(
-                jnp.int32
-            ),
+            "winner": winners,
             "seen": jnp.where(potential >= self.matching, tick.i, state["seen"]),
         }
         out = {
@@ -197,6 +192,18 @@ class TemporalMemory(System):
         valid = (listed < self.columns) & burst[here] & ~(dead.all(1))
         return jnp.where(valid, cell, n).astype(jnp.int32), valid & ~matched[here]
 
+    def _winning(self, listed, predicted, winner):
+        """Winner cells of the columns listed, in order: those predicted, or the winner of a burst."""
+        n, k = self.columns * self.cells, self.cells
+        here = jnp.minimum(listed, self.columns - 1)[:, None]
+        cells = here * k + jnp.arange(k, dtype=jnp.int32)[None]
+        wins = (listed[:, None] < self.columns) & (
+            predicted[here[:, 0]] | (cells == winner[:, None])
+        )
+        rows, _ = rows_of(wins.ravel())
+        found = jnp.append(cells.ravel(), n).at[rows].get(mode="clip")
+        return jnp.pad(found, (0, self.active), constant_values=n)[: 2 * self.active]
+
     def _learn(self, state, on, best, matched, winner, fresh, learn, tick):
         """What the tick leaves of the segments that matched the tick before, and new ones."""
         g, n = self.segments, self.columns * self.cells
@@ -217,7 +224,8 @@ class TemporalMemory(System):
             lesson = get(learns, False)
             p, q = adapted(p, q, was[p], lesson, get(fails, False), rates, n)
             need = jnp.where(lesson, self.growth - get(state["potential"], 0), 0)
-            p, q = grown(p, q, before, need, self.initial, n, jr.fold_in(draws, i))
+            grow = lambda p, q: grown(p, q, before, need, self.initial, n, jr.fold_in(draws, i))
+            p, q = lax.cond((need > 0).any(), grow, lambda p, q: (p, q), p, q)
             put = lambda a, new: a.at[at].set(new, mode="drop")
             kept = jnp.where((p < n).any(1), get(owner, n), n)
             return put(pre, p), put(permanence, q), put(owner, kept)
@@ -229,7 +237,9 @@ class TemporalMemory(System):
         empty = jnp.full((self.active, self.synapses), n, jnp.int32)
         none = jnp.zeros((self.active, self.synapses), permanence.dtype)
         need = jnp.where(fresh, self.growth, 0)
-        new = grown(empty, none, before, need, self.initial, n, tick.child("new").key)
+        key = tick.child("new").key
+        grow = lambda p, q: grown(p, q, before, need, self.initial, n, key)
+        new = lax.cond(fresh.any(), grow, lambda p, q: (p, q), empty, none)
         return state | {
             "pre": pre.at[at].set(new[0], mode="drop"),
             "permanence": permanence.at[at].set(new[1], mode="drop"),

@@ -13,7 +13,7 @@ from neuropil.memory import (
     false_match_probability,
     overlap_probability,
 )
-from neuropil.memory.segments import adapted, grown, matches
+from neuropil.memory.segments import adapted, grown, matches, ranks, rows_of
 
 W, K, SYMBOLS = 4, 4, "ABCDXY"
 CODES = np.kron(np.eye(7, 6), np.ones(W)).astype("float32")  # the last is a pause
@@ -136,6 +136,20 @@ def test_growth_fills_free_places_then_the_weakest_and_keeps_what_points_the_sam
     assert float(p[0].min()) == pytest.approx(0.05)
     pre, _ = grown(*row, towards, jnp.array([-3]), 0.21, 9, jr.key(0))
     assert (pre == row[0]).all()
+
+
+def test_rows_and_ranks_are_those_of_a_search_and_of_a_stable_sort():
+    rng, find = np.random.default_rng(0), jax.jit(rows_of)
+    for share in (0.0, 0.1, 1.0):
+        chosen = rng.random(300) < share
+        rows, count = find(jnp.asarray(chosen))
+        found = np.flatnonzero(chosen)
+        assert int(count) == len(found)
+        np.testing.assert_array_equal(rows[: len(found)], found)
+        assert (np.asarray(rows[len(found) :]) == 300).all()
+    values = rng.integers(0, 5, (3, 9)).astype("float32")  # with ties
+    order = np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1)
+    np.testing.assert_array_equal(jax.jit(ranks)(jnp.asarray(values)), order)
 
 
 def test_chance_matches_come_as_often_as_the_hypergeometric_tail_says():
