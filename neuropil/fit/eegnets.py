@@ -59,13 +59,14 @@ class EEGNet(EEGNetwork):
         pools: tuple[int, int] = (4, 8),
         drop: float = 0.5,
         padding: Padding = "same",
+        momentum: float = 0.99,
     ) -> EEGNet:
         """`taps`: length of the temporal filters (by default rate / 2), `out`: features of the separable
         layer (filters x depth), `rate` the sampling rate in Hz."""
         one, two = jr.split(key)
         taps, out = taps or int(rate / 2), out or filters * depth
         branch = Branch(
-            channels, filters, depth, out, (taps, taps2), pools, drop, padding, False, one
+            channels, filters, depth, out, (taps, taps2), pools, drop, padding, False, one, momentum
         )
         return EEGNet(branch, Dense(classes, out, branch.times(times), two))
 
@@ -108,13 +109,14 @@ class EEGNetFusion(EEGNetwork):
         drop: float = 0.5,
         taps: tuple[int, int, int] | None = None,
         pools: tuple[int, int] = (4, 8),
+        momentum: float = 0.99,
     ) -> EEGNetFusion:
         """`filters` of each branch; the separable layers have twice as many features."""
         keys = jr.split(key, 4)
         taps = taps or (int(rate / 4), int(rate / 2), int(rate))
         parts = zip(filters, taps, (8, 16, 32), keys, strict=False)
         branches = [
-            Branch(channels, n, depth, 2 * n, (long, short), pools, drop, "same", True, k)
+            Branch(channels, n, depth, 2 * n, (long, short), pools, drop, "same", True, k, momentum)
             for n, long, short, k in parts
         ]
         return EEGNetFusion(
@@ -169,20 +171,22 @@ class MIEEGNet(EEGNetwork):
         taps: int | None = None,
         pools: int = 4,
         drop: float = 0.5,
+        momentum: float = 0.99,
     ) -> MIEEGNet:
         """`filters` F1; the paths have F1 features each, the last layer 4 F1."""
         keys = iter(jr.split(key, 12))
         taps, wide = taps or int(rate / 2), filters * depth
         if times // pools < 2:
             raise ValueError("the window is too short: pooling leaves less than two samples")
-        stem = Stem(channels, filters, depth, taps, pools, "same", next(keys))
+        stem = Stem(channels, filters, depth, taps, pools, "same", next(keys), momentum)
         enter = [glorot((filters, wide), wide, filters, next(keys)) for _ in range(4)]
         pair = lambda: [Separable(filters, filters, n, next(keys)) for n in (7, 9)]
         first, second = pair(), pair()
-        norms = [BatchNorm(filters), BatchNorm(filters)]
+        norms = [BatchNorm(filters, momentum) for _ in range(2)]
         last = Separable(4 * filters, 4 * filters, 5, next(keys))
         dense = Dense(classes, 4 * filters, 1, next(keys))
-        ends = BatchNorm(4 * filters), last, BatchNorm(4 * filters), dense
+        wide = lambda: BatchNorm(4 * filters, momentum)
+        ends = wide(), last, wide(), dense
         return MIEEGNet(stem, enter, first, norms, second, *ends, drop)
 
     def layers(self, x, seeds):

@@ -60,13 +60,14 @@ class Stem(eqx.Module):
     width: int = eqx.field(static=True)
     padding: Padding = eqx.field(static=True)
 
-    def __init__(self, channels, filters, depth, taps, width, padding, key):
+    def __init__(self, channels, filters, depth, taps, width, padding, key, momentum=0.99):
         one, two = jr.split(key)
         self.temporal = glorot((filters, taps), taps, filters * taps, one)
         # Keras counts the fans of a depthwise kernel as if every channel fed every map
         fan = channels * filters, channels * depth
         self.spatial = glorot((filters, depth, channels), *fan, two)
-        self.norm, self.norm2 = BatchNorm(filters), BatchNorm(filters * depth)
+        self.norm = BatchNorm(filters, momentum)
+        self.norm2 = BatchNorm(filters * depth, momentum)
         self.width, self.padding = width, padding
 
     def __call__(self, x: Float[Array, "channel batch time"], training: bool):
@@ -119,12 +120,14 @@ class Branch(eqx.Module):
     rate: float = eqx.field(static=True)
     across: bool = eqx.field(static=True)
 
-    def __init__(self, channels, filters, depth, out, taps, pools, rate, padding, across, key):
+    def __init__(
+        self, channels, filters, depth, out, taps, pools, rate, padding, across, key, momentum
+    ):
         one, two = jr.split(key)
-        self.stem = Stem(channels, filters, depth, taps[0], pools[0], padding, one)
+        self.stem = Stem(channels, filters, depth, taps[0], pools[0], padding, one, momentum)
         inner = padding if padding == "same" else (taps[1] // 2, taps[1] // 2)
         self.separable = Separable(filters * depth, out, taps[1], two, inner)
-        self.norm = BatchNorm(out)
+        self.norm = BatchNorm(out, momentum)
         self.width, self.rate, self.across = pools[1], rate, across
 
     def __call__(self, x, seeds: Seeds):
