@@ -83,10 +83,14 @@ class ForwardMode(OnlineCredit):
     """
 
     needs: ClassVar[str] = "a System and an error at each tick; UnitInfluence: parameters by unit"
-    locality: ClassVar[str] = "an influence for each parameter, carried forward; error of now"
 
     influence: Influence = ExactInfluence()
     cut: tuple[str, ...] = eqx.field(static=True, default=())
+
+    @property
+    def locality(self) -> str:
+        """That of its influence."""
+        return self.influence.locality
 
     def begin(self, learned, fixed, dt, key):
         build = lambda learned: eqx.combine(learned, fixed).init(dt, key)

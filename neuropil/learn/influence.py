@@ -10,7 +10,7 @@ An influence keeps M, or something smaller that stands for it; `learn.ForwardMod
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -32,7 +32,11 @@ class Influence(eqx.Module):
       d(state before the first tick) / d(theta) (most systems start at rest: zero);
     - `advance(memory, back, tick)`: the memory after a tick;
     - `along(memory, g)`: the gradient g M of a number whose derivative to the state is g.
+
+    `locality` says in one line what a synapse must know.
     """
+
+    locality: ClassVar[str] = ""
 
     def begin(self, first: Back, size: int, theta: PyTree, key: Array) -> PyTree:
         """The memory before the first tick; the state has `size` numbers."""
@@ -52,6 +56,8 @@ class ExactInfluence(Influence):
 
     Source: Williams, Zipser (1989), Neural Comput. 1, 270.
     """
+
+    locality: ClassVar[str] = "what it did to every unit, carried forward; error of now"
 
     def begin(self, first, size, theta, key):
         return jax.vmap(first)(jnp.eye(size, dtype=jnp.result_type(float)))[1]
@@ -76,6 +82,8 @@ class RankOneInfluence(Influence):
 
     Source: Tallec, Ollivier (2018), ICLR, arXiv:1702.05043.
     """
+
+    locality: ClassVar[str] = "one number of its own, one sum over all units; error of now"
 
     def begin(self, first, size, theta, key):
         signs = jr.rademacher(key, (size,), jnp.result_type(float))
@@ -122,6 +130,13 @@ class UnitInfluence(Influence):
 
     units: int = eqx.field(static=True)
     alone: bool = eqx.field(static=True, default=False)
+
+    @property
+    def locality(self) -> str:
+        """With cut paths a trace of its own unit and what that unit is told; else the unit's paths too."""
+        if self.alone:
+            return "an eligibility trace of its own; the learning signal of its own unit now"
+        return "what it did to its own unit, carried forward; error of now"
 
     def __check_init__(self):
         if self.units < 1:
