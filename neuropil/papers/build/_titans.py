@@ -16,13 +16,18 @@ from jaxtyping import Float, Int
 from neuropil.blocks import MLP, Attention, FastWeights, RMSNorm, ShortConvolution
 from neuropil.core import Chain, Residual, System, run, start
 from neuropil.learn import Trainer, descend
-from neuropil.memory import NeuralMemory
+from neuropil.memory import NeuralMemory, largest_step
 from neuropil.papers.build._titans_data import TASKS, Tasks, needles
 from neuropil.papers.build._titans_mix import Context, gate, layer
 from neuropil.wiring import Dense
-from neuropil.worlds.texts import bits, pieces
+from neuropil.worlds.texts import pieces
 
 MIXERS = ("context", "gate", "layer", "memory", "attention", "delta")
+
+
+def chunk(kind: str, s: dict) -> int:
+    """Tokens that a memory learns at once: a segment where it is context."""
+    return min(s["window"] if kind == "context" else s["chunk"], s["length"])
 
 
 def mixer(kind: str, s: dict, length: int, limits: Array | None, key: Array) -> Any:
@@ -36,10 +41,11 @@ def mixer(kind: str, s: dict, length: int, limits: Array | None, key: Array) -> 
         return look(length, s["persistent"])
     if kind == "delta":
         return FastWeights.init_normal(width, heads=s["heads"], key=a, chunk=32)
-    chunk = window if kind == "context" else s["chunk"]
     memory = NeuralMemory.init_normal(
-        width, hidden=(s["inner"],), chunk=min(chunk, s["length"]), residual=True, key=a
+        width, hidden=(s["inner"],), chunk=chunk(kind, s), clip=s["clip"], key=a
     )
+    first, last = memory.initial
+    memory = eqx.tree_at(lambda m: m.initial, memory, (first, jnp.zeros_like(last)))
     if limits is not None:
         memory = eqx.tree_at(lambda m: m.limits, memory, limits)
     if kind == "context":
@@ -116,14 +122,18 @@ class Learns(System):
     """
 
     tasks: Tasks
-    limits: Array | None
+    limits: Array | None  # an array, so that arms that differ in it alone share one program
     kind: str = eqx.field(static=True)
     hidden: int = eqx.field(static=True)
     settings: tuple = eqx.field(static=True)
 
-    def __init__(self, kind: str, settings: dict, tasks: Tasks, limits: tuple | None):
+    def __init__(self, kind: str, settings: dict, tasks: Tasks, gates: tuple | None):
         self.tasks, self.kind, self.hidden = tasks, kind, settings["hidden_" + kind]
-        self.limits = None if limits is None else jnp.asarray(limits, jnp.float32)
+        self.limits = None
+        if gates is not None:
+            share, momentum, forgetting = gates
+            step = share * largest_step(chunk(kind, settings), momentum)
+            self.limits = jnp.asarray((step, momentum, forgetting), jnp.float32)
         self.settings = tuple(sorted(settings.items()))
 
     def network(self, length: int, key: Array) -> Chain:
@@ -159,36 +169,46 @@ class Learns(System):
         tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(cosine))
         net, smooth = descend(Trainer(self.network(s["length"], a), loss, tx), b, many)
 
-        def needle_test():
-            found = [self._found(net, length, c) for length in s["lengths"]]
-            return jnp.array(jnp.nan), jnp.stack(found)
-
-        def text_test():
-            part = self.tasks.test if s["judge"] == "test" else self.tasks.valid
-            seen, wanted = pieces(c, part, s["tested"], s["length"])
-            nothing = jnp.full((len(s["lengths"]), 2), jnp.nan)
-            return bits(predict(net, seen), wanted).mean(), nothing
-
-        told, found = jax.lax.cond(task == 0, needle_test, text_test)
+        found, told = self._judge(net, c, task)
+        needle = lambda a: jnp.where(task == 0, a, jnp.nan)
         return state, {
             "loss": smooth,
-            "bits": told,
-            "found": found[:, 0],
-            "found-hard": found[:, 1],
+            "bits": jnp.where(task == 1, told, jnp.nan),
+            "found": needle(found[:, 0]),
+            "found-hard": needle(found[:, 1]),
         }
 
-    def _found(self, net: Chain, length: int, key: Array) -> Float[Array, " filler"]:
-        """Share of needles told rightly in plain and in hard filler, a few sequences at a time."""
+    def _judge(self, net: Chain, key: Array, task: Array) -> tuple[Array, Array]:
+        """Share of needles told rightly (length, filler), and bits of a symbol.
+
+        Every sequence stands at the begin of one as long as the longest: what follows cannot be seen, so that
+        one program does every length, and the text.
+        """
         s = dict(self.settings)
-        like = jax.eval_shape(lambda: self.network(length, jr.key(0)))
-        wide = longer(net, like)
+        longest, many = max(s["lengths"]), s["judged"]
+        wide = longer(net, jax.eval_shape(lambda: self.network(longest, jr.key(0))))
+        part = self.tasks.test if s["judge"] == "test" else self.tasks.valid
+        fill = lambda a: jnp.pad(a, ((0, 0), (0, longest - a.shape[1])))
+
+        def text(key):
+            seen, wanted = pieces(key, part, many, s["length"])
+            return fill(seen), fill(wanted), fill(jnp.ones(seen.shape))
 
         def some(now):
-            key, hard = now
-            seen, wanted, weight = needles(key, s["judged"], length, s["needles"], hard)
-            right = (predict(wide, seen).argmax(-1) == wanted) * weight
-            return right.sum() / weight.sum()
+            key, length, hard = now
+            seen, wanted, weight = jax.lax.cond(
+                task == 0,
+                lambda: needles(key, many, length, s["needles"], hard, longest),
+                lambda: text(key),
+            )
+            logits = predict(wide, seen)
+            nats = optax.softmax_cross_entropy_with_integer_labels(logits, wanted)
+            share = lambda a: (a * weight).sum() / weight.sum()
+            return share(logits.argmax(-1) == wanted), share(nats) / math.log(2)
 
-        keys = jr.split(jr.fold_in(key, length), s["rounds"])
-        both = jnp.repeat(jnp.array([False, True]), s["rounds"])
-        return jax.lax.map(some, (jnp.concatenate([keys, keys]), both)).reshape(2, -1).mean(1)
+        shape = (len(s["lengths"]), 2, s["rounds"])
+        each = lambda a, axis: jnp.broadcast_to(jnp.expand_dims(a, axis), shape).ravel()
+        lengths, hard = jnp.asarray(s["lengths"]), jnp.array([False, True])
+        rounds = (jr.split(key, math.prod(shape)), each(lengths, (1, 2)), each(hard, (0, 2)))
+        found, told = jax.lax.map(some, rounds)
+        return found.reshape(shape).mean(-1), told.mean()

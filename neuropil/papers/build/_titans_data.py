@@ -33,39 +33,48 @@ def load(settings: dict) -> Tasks:
 
 
 def needles(
-    key: Array, many: int, length: int, pairs: int, hard: Array | bool
+    key: Array,
+    many: int,
+    length: Array | int,
+    pairs: int,
+    hard: Array | bool,
+    room: int | None = None,
 ) -> tuple[Array, Array, Array]:
     """Sequences, what is wanted after each token, and where it counts.
 
     `pairs` needles (mark, key, value; keys differ) stand at random places of the filler; at the end every key
     is asked for (question mark, key), in an order of its own, and after the key its value is wanted.
     `hard`: each token of the filler is with probability one half a key or a value, so that only the mark tells
-    what is to be remembered.
+    what is to be remembered. With `room`, the tokens that there are, `length` may be traced: filler follows it.
 
     Raises ValueError where the needles and questions do not fit.
     """
-    body = length - 2 * pairs  # the questions stand at the end
-    slots = body // 3
-    if not 1 <= pairs <= min(KEYS, slots):
+    room = length if room is None else room
+    body, most = length - 2 * pairs, (room - 2 * pairs) // 3  # the questions stand at the end
+    if not 1 <= pairs <= min(KEYS, most):
         raise ValueError(
-            f"needles: {pairs} needles and their questions in {length} tokens do not fit"
+            f"needles: {pairs} needles and their questions in {room} tokens do not fit"
         )
 
     a, b, c, d, e, f = jr.split(key, 6)
     rows = jnp.arange(many)[:, None]
-    draw = lambda key, n: jax.lax.top_k(jr.uniform(key, (many, n)), pairs)[1]  # without replacement
-    names, where = FIRST_KEY + draw(a, KEYS), 3 * draw(c, slots)
-    values = FIRST_VALUE + jr.randint(b, (many, pairs), 0, VALUES)
-    plain = FIRST_FILLER + jr.randint(d, (many, length), 0, FILLER)
+
+    def draw(key, most, n):  # of the first n of `most`, without replacement
+        chance = jnp.where(jnp.arange(most) < n, jr.uniform(key, (many, most)), -1.0)
+        return jax.lax.top_k(chance, pairs)[1]
+
+    names, where = FIRST_KEY + draw(a, KEYS, KEYS), 3 * draw(c, most, body // 3)
+    values = FIRST_VALUE + jr.randint(b, (many, pairs), 0, VALUES, jnp.int32)
+    plain = FIRST_FILLER + jr.randint(d, (many, room), 0, FILLER, jnp.int32)
     u, v = jr.split(e)
-    mixed = FIRST_KEY + jr.randint(u, (many, length), 0, KEYS + VALUES)
-    tokens = jnp.where(hard & jr.bernoulli(v, 0.5, (many, length)), mixed, plain)
+    mixed = FIRST_KEY + jr.randint(u, (many, room), 0, KEYS + VALUES, jnp.int32)
+    tokens = jnp.where(hard & jr.bernoulli(v, 0.5, (many, room)), mixed, plain)
     for k, symbols in enumerate((jnp.full_like(names, NEEDLE), names, values)):
         tokens = tokens.at[rows, where + k].set(symbols)
-    order = draw(f, pairs)
+    order = draw(f, pairs, pairs)
     asked = body + 2 * jnp.arange(pairs)
     ask = lambda symbols: jnp.take_along_axis(symbols, order, 1)
     tokens = tokens.at[:, asked].set(ASK).at[:, asked + 1].set(ask(names))
-    wanted = jnp.zeros((many, length), jnp.int32).at[:, asked + 1].set(ask(values))
-    weight = jnp.zeros((many, length)).at[:, asked + 1].set(1.0)
-    return tokens.astype(jnp.int32), wanted, weight
+    wanted = jnp.zeros((many, room), jnp.int32).at[:, asked + 1].set(ask(values))
+    weight = jnp.zeros((many, room)).at[:, asked + 1].set(1.0)
+    return tokens, wanted, weight

@@ -15,6 +15,8 @@ COLOURS = {
     "attention": "#d55e00",
     "delta": "#e69f00",
     "frozen": "#999999",
+    "no-momentum": "#8a5a83",
+    "no-forgetting": "#5e3f59",
 }
 
 
@@ -28,10 +30,9 @@ def needle(results: Results) -> Figure:
     for axes, name, title in zip(panels, ("found", "found-hard"), titles, strict=True):
         for arm, colour in COLOURS.items():
             values = 100 * results.stacked(arm, name)[:, 0][:, order]
-            axes.plot(lengths[order], values.T, color=colour, lw=0.6, alpha=0.35)
-            axes.plot(
-                lengths[order], values.mean(0), color=colour, lw=2, marker="o", ms=4, label=arm
-            )
+            line = dict(color=colour, ls="--" if arm.startswith("no-") else "-")
+            axes.plot(lengths[order], values.T, lw=0.6, alpha=0.35, **line)
+            axes.plot(lengths[order], values.mean(0), lw=2, marker="o", ms=4, label=arm, **line)
         axes.axhline(100 / 16, color="#000000", lw=0.8, ls=":")
         axes.axvline(results.settings["length"], color="#bbbbbb", lw=0.8)
         axes.set_xscale("log", base=2)
@@ -47,7 +48,7 @@ def needle(results: Results) -> Figure:
 
 def text(results: Results) -> Figure:
     """Bits a character of WikiText-2: dots are seeds, bars their means."""
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.4), layout="constrained")
     axes = figure.subplots()
     values = {}
     for arm in COLOURS:

@@ -17,12 +17,17 @@ from neuropil.memory.chunks import in_chunks
 from neuropil.wiring import Dense
 
 
+def _even(x: Float[Array, "time width"]) -> Float[Array, "time width"]:
+    """Each token with a mean square of 1."""
+    return x * jax.lax.rsqrt(jnp.mean(x**2, -1, keepdims=True) + 1e-5)
+
+
 class Context(System):
     r"""Memory as context: a segment is read together with what the memory says to it.
 
     With segments of C tokens (the memory's chunk), W the weights at the segment's begin and P learned
-    tokens, $h_t = M_W(q(x_t))$ is put before the segment, $y_t$ is causal attention of token t over
-    [P, h, x] up to t, the memory learns y (`NeuralMemory`), and the output is
+    tokens, $h_t = M_W(q(x_t))$, normalised as tokens are, is put before the segment, $y_t$ is $x_t$ and
+    causal attention of token t over [P, h, x] up to t, the memory learns y (`NeuralMemory`), and the output is
     $y_t \odot \mathrm{SiLU}(n_t)$ with n the normalised answer of the updated memory to y.
 
     Input and output: (width,). State: {"memory", "keys", "values" (2, head, C, part): what stands in the
@@ -56,7 +61,7 @@ class Context(System):
     def _segment(self, state, xs, mask, ends):
         old, size = state["memory"], self.memory.chunk
         h = join_heads(self.memory.look(old["anchor"], self.memory.queries(xs)))
-        h = self.back.unroll((), h, None)[1]
+        h = self.back.unroll((), _even(h), None)[1]
         q, k, v = self.attend.project(xs)
         _, far, said = self.attend.project(h)
         keep = mask[None, None, :, None]
@@ -68,11 +73,10 @@ class Context(System):
         now = causal(size, size) & seen[None]
         looks = jnp.concatenate([jnp.ones((size, always.shape[1]), bool), now, now], axis=1)
         y = join_heads(attention(q, flat(always, keys), flat(told, values), looks[None]))
-        y = self.attend.out.unroll((), y, None)[1]
+        y = xs + self.attend.out.unroll((), y, None)[1]
         k, v, gates = self.memory.project(y)
         memory, n = self.memory.absorb(old, self.memory.queries(y), k, v, gates, mask, ends)
-        n = join_heads(n)
-        n = n * jax.lax.rsqrt(jnp.mean(n**2, -1, keepdims=True) + 1e-5) * self.gain[None]
+        n = _even(join_heads(n)) * self.gain[None]
         state = {"memory": memory, "keys": keys, "values": values, "seen": seen & ~ends}
         return state, y * jax.nn.silu(n)
 

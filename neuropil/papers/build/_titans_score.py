@@ -28,7 +28,10 @@ CITE = """@article{behrouz2024titans,
 
 DIFFERS = (
     "No official code was released. Not in the main text and so ours: chunk 16, segment and window 32, the"
-    " memory's width (two layers with a way round), gates sigmoid(linear), the largest step 1, the gate SiLU.",
+    " memory's width (two layers with a way round), gates sigmoid(linear), the gate SiLU. Momentum goes to 0.5"
+    " and the step to (1 - 0.5) / chunk, up to which a chunk cannot overshoot (`memory.largest_step`); with"
+    " steps to 1 it diverged. A token's gradient counts for at most 5, since a deep memory can still diverge;"
+    " what the memory says is normalised before it stands as context, and there attention has a way round.",
     "The short convolution (3 tokens) stands before every mixer, baselines included, and not on q, k and v;"
     " there are no positions anywhere, with which attention holds on best beyond its length.",
     "Persistent tokens: keys and values that attention always sees; the memory alone has none. In memory as a"

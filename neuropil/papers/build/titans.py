@@ -16,14 +16,14 @@ from neuropil.papers.build._titans_data import KEYS, TASKS, TEXT, load
 from neuropil.papers.build._titans_score import CITE, DIFFERS, GAPS, METRICS, score
 from neuropil.studies import Arm, Study
 
-OPEN = (1.0, 1.0, 1.0)  # largest step, momentum, forgetting
+OPEN = (1.0, 0.5, 1.0)  # step as a share of the largest stable one, largest momentum and forgetting
 
 
-def build(kind: str, limits: tuple | None = None):
-    """An arm: a mixer, and for a memory its largest step, momentum and forgetting."""
+def build(kind: str, gates: tuple | None = None):
+    """An arm: a mixer, and for a memory how far its gates open."""
 
     def make(settings: dict, tasks) -> Learns:
-        return Learns(kind, settings, tasks, limits)
+        return Learns(kind, settings, tasks, gates)
 
     return make
 
@@ -53,15 +53,17 @@ def figures(results) -> dict:
     return _titans_figures.figures(results)
 
 
-def _arm(kind: str, role: str, about: str, limits=OPEN, ticks=None) -> Arm:
-    return Arm(build(kind, limits), role, about, ticks=ticks, gaps=GAPS)
+def _arm(kind: str, role: str, about: str, gates: tuple | None = OPEN) -> Arm:
+    ticks = (lambda settings: 1) if role == "control" else None  # needles only
+    return Arm(build(kind, gates), role, about, ticks=ticks, gaps=GAPS)
 
 
 _SMALL = dict(
     seeds=5, symbols=97, length=64, lengths=(64, 256, 1024), needles=4, width=32, inner=64,
-    heads=2, blocks=1, window=32, chunk=16, persistent=4, hidden_context=32, hidden_gate=48, hidden_layer=48,
-    hidden_memory=113, hidden_attention=160, hidden_delta=160, updates=400, text_updates=150, batch=16,
-    tested=128, judged=8, rounds=4, rate=3e-3, judge="test",
+    heads=2, blocks=1, window=32, chunk=16, clip=5.0, persistent=4,
+    hidden_context=32, hidden_gate=48, hidden_layer=48, hidden_memory=113,
+    hidden_attention=160, hidden_delta=160, updates=1000, text_updates=200, batch=16,
+    judged=8, rounds=4, rate=3e-3, judge="test",
 )  # fmt: skip
 
 STUDY = Study(
@@ -74,12 +76,14 @@ STUDY = Study(
         "attention": _arm("attention", "baseline", "full attention, equal parameters", None),
         "delta": _arm("delta", "baseline", "gated delta rule, a linear recurrent network", None),
         "frozen": _arm(
-            "context", "control", "memory as context, but nothing learned at test time", (0.0, 1.0, 0.0)
+            "context", "control", "memory as context, nothing learned at test time", (0.0, 0.5, 0.0)
         ),
+        "no-momentum": _arm("memory", "control", "the memory alone, momentum 0", (1.0, 0.0, 1.0)),
+        "no-forgetting": _arm("memory", "control", "the memory alone, forgetting 0", (1.0, 0.5, 0.0)),
     },
     scales={
-        "smoke": _SMALL | dict(seeds=1, length=24, lengths=(24, 40), width=8, inner=8, blocks=1, window=8,
-                               chunk=4, updates=2, text_updates=2, batch=4, tested=8, judged=4, rounds=1),
+        "smoke": _SMALL | dict(seeds=1, length=24, lengths=(24,), width=8, inner=8, blocks=1, window=8,
+                               chunk=4, updates=2, text_updates=2, batch=4, judged=4, rounds=1),
         "small": _SMALL,
         "paper": _SMALL | dict(length=4096, lengths=(2048, 4096, 8192, 16384), width=1024, inner=2048,
                                heads=16, blocks=24, window=512, chunk=64, persistent=16,
