@@ -73,6 +73,7 @@ class Htm(System):
 
     memory: TemporalMemory
     symbols: int = eqx.field(static=True)
+    scored: int = eqx.field(static=True, default=SYMBOLS)
 
     def init(self, dt, key):
         a, b = jr.split(key)
@@ -83,10 +84,14 @@ class Htm(System):
         told = {"columns": state["codes"][x["symbol"]], "learn": x["learn"]}
         memory, out = self.memory.step(state["memory"], told, tick)
         columns = out["predicted"].max(1)
-        overlap = state["codes"][:SYMBOLS] @ columns
-        tie = 0.5 * jr.uniform(tick.child("tie").key, (SYMBOLS,))
+        overlap = state["codes"][: self.scored] @ columns
+        tie = 0.5 * jr.uniform(tick.child("tie").key, (self.scored,))
         load = columns.mean() * self.memory.columns / self.memory.active
         return state | {"memory": memory}, (overlap + tie, load)
+
+    def shares(self, scores):
+        """Share of each symbol's columns that were predicted: what the raw anomaly score falls short of 1."""
+        return jnp.floor(scores) / self.memory.active
 
     def lesioned(self, state, share, key):
         """The state when this share of all cells is dead."""
@@ -100,21 +105,26 @@ class Reservoir(System):
     net: EchoState
     rule: RecursiveLeastSquares
     symbols: int = eqx.field(static=True)
+    scored: int = eqx.field(static=True, default=SYMBOLS)
 
     def init(self, dt, key):
         n = self.rule.features
-        weight, p = jnp.zeros((SYMBOLS, n)), self.rule.init(dt, key)
+        weight, p = jnp.zeros((self.scored, n)), self.rule.init(dt, key)
         return {"net": self.net.init(dt, key), "weight": weight, "p": p, "alive": jnp.ones(n)}
 
     def step(self, state, x, tick):
         r = state["net"] * state["alive"]
-        target = (jnp.arange(SYMBOLS) == x["symbol"]).astype(r.dtype)
+        target = (jnp.arange(self.scored) == x["symbol"]).astype(r.dtype)
         weight, p = self.rule.learn(state["weight"], state["p"], r, target, x["learn"])
         seen = (jnp.arange(self.symbols) == x["symbol"]).astype(r.dtype)
         r, _ = self.net.step(r, seen, tick)
         r = r * state["alive"]
         out = weight @ r
         return state | {"net": r, "weight": weight, "p": p}, (out, jnp.zeros(()))
+
+    def shares(self, scores):
+        """The readout, which approaches probabilities."""
+        return jnp.clip(scores, 0, 1)
 
     def lesioned(self, state, share, key):
         """The state when this share of the units is silent."""
@@ -129,11 +139,12 @@ class Lstm(System):
     window: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     rate: float = eqx.field(static=True)
+    scored: int = eqx.field(static=True, default=SYMBOLS)
 
     def _weights(self, key):
         a, b = jr.split(key)
         cell = LSTM.init_uniform(self.symbols, self.units, a, forget=1.0)
-        return {"cell": cell, "out": jr.normal(b, (SYMBOLS, self.units)) / self.units**0.5}
+        return {"cell": cell, "out": jr.normal(b, (self.scored, self.units)) / self.units**0.5}
 
     def init(self, dt, key):
         weights = self._weights(key)
@@ -159,8 +170,10 @@ class Lstm(System):
             logits.append(h @ weights["out"].T)
         targets = past[:, 1:].T
         log = jax.nn.log_softmax(jnp.stack(logits))
-        picked = jnp.take_along_axis(log, jnp.minimum(targets, SYMBOLS - 1)[..., None], 2)[..., 0]
-        return -(picked * (targets < SYMBOLS)).mean()
+        picked = jnp.take_along_axis(log, jnp.minimum(targets, self.scored - 1)[..., None], 2)[
+            ..., 0
+        ]
+        return -(picked * (targets < self.scored)).mean()
 
     def step(self, state, x, tick):
         size = LONGEST + 2
@@ -181,25 +194,37 @@ class Lstm(System):
         out = weights["out"] @ (h * state["alive"])
         return state | new | {"seen": seen}, (out, jnp.zeros(()))
 
+    def shares(self, scores):
+        """Probabilities."""
+        return jax.nn.softmax(scores)
+
     def lesioned(self, state, share, key):
         """The state when this share of the units is silent."""
         return state | {"alive": (jr.uniform(key, state["alive"].shape) >= share).astype(float)}
 
 
 class Counts(System):
-    """Whole-sequence counter: of each sequence (all since the symbol between) the endings, fading."""
+    """Counter of what followed each context, fading: of each sequence (all since the symbol between) the
+    endings; of a text, the letters after each two."""
 
     fade: float = eqx.field(static=True, default=0.5)
+    contexts: int = eqx.field(static=True, default=len(SEQUENCES))
+    scored: int = eqx.field(static=True, default=SYMBOLS)
 
     def init(self, dt, key):
-        return jnp.zeros((len(SEQUENCES), SYMBOLS))
+        return jnp.zeros((self.contexts, self.scored))
 
     def step(self, state, x, tick):
-        ending = (jnp.arange(SYMBOLS) == x["symbol"]).astype(float)
+        ending = (jnp.arange(self.scored) == x["symbol"]).astype(float)
         row = x["which"]
         new = state.at[row].set(self.fade * state[row] + ending)
         learn = (x["learn"] > 0) & x["last"]
-        return jnp.where(learn, new, state), (state[x["follows"]], jnp.zeros(()))
+        new = jnp.where(learn, new, state)
+        return new, (new[x["follows"]], jnp.zeros(()))
+
+    def shares(self, scores):
+        """Shares of the counts."""
+        return scores / jnp.maximum(scores.sum(1, keepdims=True), 1.0)
 
     def lesioned(self, state, share, key):
         """A counter has no cells to lose."""

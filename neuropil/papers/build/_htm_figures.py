@@ -24,7 +24,11 @@ def learning(results: Results) -> Figure:
     axes = figure.subplots()
     s = results.settings
     at = s["chunk"] * (np.arange(s["learning"]) + 1)
-    for arm, colour in COLOURS.items():
+    for arm in (
+        "frozen",
+        *(a for a in COLOURS if a != "frozen"),
+    ):  # under htm, which it is at first
+        colour = COLOURS[arm]
         y = results.stacked(arm, "accuracy")[:, : s["learning"]].mean(0)
         axes.plot(at, y, color=colour, lw=1.5, label=arm)
     axes.axvline(s["chunk"] * s["change"], color="#000000", lw=0.8, ls=":")
@@ -52,6 +56,37 @@ def death(results: Results) -> Figure:
     return figure
 
 
+def text(results: Results) -> Figure:
+    """Letters foretold through a text (left); raw anomaly before, in and after the odd letters (right)."""
+    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    s = results.settings
+    chunks, size, odd = s["text"], s["chunk"], s["odd"]
+    at = size * (np.arange(chunks) + 1)
+    reach = min(odd, (size - odd) // 2)
+    for arm in ("htm", "first-order", "lstm", "echo-state", "ceiling"):
+        seen = {k: results.stacked(arm, k)[:, -chunks:] for k in ("first", "given", "odd")}
+        kept = np.where(seen["odd"] > 0, np.nan, seen["first"])
+        label = "two letters counted" if arm == "ceiling" else arm
+        left.plot(at, np.nanmean(kept, axis=(0, 2)), color=COLOURS[arm], lw=1.5, label=label)
+        rows = []
+        for row, marked in zip(
+            1 - seen["given"].reshape(-1, size), seen["odd"].reshape(-1, size), strict=True
+        ):
+            first = marked.argmax()
+            if marked.any() and reach <= first <= size - odd - reach:
+                rows.append(row[first - reach : first + odd + reach])
+        if rows:
+            right.plot(np.arange(-reach, odd + reach), np.mean(rows, 0), color=COLOURS[arm], lw=1.5)
+    right.axvspan(-0.5, odd - 0.5, color="#000000", alpha=0.07, lw=0)
+    left.set(xlabel="letters read", ylabel="letters foretold", ylim=(0, None))
+    right.set(xlabel="letters since the odd ones began", ylabel="raw anomaly", ylim=(0, 1.03))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    return figure
+
+
 def figures(results: Results) -> dict[str, Figure]:
     """All figures by name."""
-    return {"learning": learning(results), "cell-death": death(results)}
+    return {"learning": learning(results), "cell-death": death(results), "text": text(results)}
