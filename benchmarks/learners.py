@@ -1,12 +1,14 @@
 """All learners on one task, and the page that compares them.
 
     python benchmarks/learners.py run [NAME ...]     # measures (all, or these), stores benchmarks/learners.json
+    python benchmarks/learners.py time               # the step of every stored row once more, all in one go
     python benchmarks/learners.py page [--check] docs/learners.md
 
 The task: scikit-learn's digits (8 x 8). A layered network sees the image at once, a recurrent one row by row.
 Every learner has the same network, the same Adam, the same rates to choose from (on validation images, with a
 seed of its own), the same epochs; then five seeds are trained and tested. A learner that
-`neuropil.learn.registry` knows is measured on the first network here that it accepts.
+`neuropil.learn.registry` knows is measured on the first network here that it accepts. `readouts` among the
+names are the learners of a reservoir's readout (`_readouts.py`), on a task of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import json
 import os
 import platform
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # also where a test runs this file
+
+import _readouts
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -27,11 +31,12 @@ import jax.random as jr
 import numpy as np
 import optax
 
-from neuropil.cells import SimpleRNN
+from neuropil.cells import LeakyIntegrator, SimpleRNN
 from neuropil.core import Chain, advance, fold, start
 from neuropil.learn import (
     LEARNERS,
     Backpropagation,
+    Credit,
     OverTime,
     Supervised,
     Trainer,
@@ -48,8 +53,10 @@ from neuropil.worlds import datasets
 
 STORE = Path(__file__).parent / "learners.json"
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)  # as many as seeds: one program for both
-SEEDS, EPOCHS, BATCH, VALID = 5, 20, 32, 286
+SEEDS, BATCH, VALID = 5, 32, 286
 PILOT = 1000  # the seed with which the rate is chosen; none of the five
+# its direction is the gradient, at a hundred times the cost: the rate that is best for the one is for the other
+SAME_RATE = {"real-time-recurrent-learning": "backpropagation"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Setting:
     inputs: Callable
     targets: Callable
     loss: Supervised | OverTime
+    epochs: int
 
 
 def _mlp(key):
@@ -78,10 +86,10 @@ def _labelled(images):
 
 
 def _recurrent(key):
+    """Cells that hear each other a tick later, and a leaky readout: a memory in each unit, and one in all."""
     a, b = jr.split(key)
-    return Chain(
-        cells=SimpleRNN.init_uniform(8, 64, a), out=Dense.init_uniform(64, 10, b, bias=True)
-    )
+    cells, leak = SimpleRNN.init_uniform(8, 32, a), LeakyIntegrator(32, 4.0, drive="jump")
+    return Chain(cells=cells, leak=leak, out=Dense.init_uniform(32, 10, b, bias=True))
 
 
 def _last(labels):
@@ -101,13 +109,15 @@ SETTINGS: tuple[Setting, ...] = (
         _labelled,
         lambda labels: labels,
         Supervised(cross_entropy, measure=correct),
+        epochs=20,
     ),
     Setting(
-        "recurrent, 8-64-10, a row a tick",
+        "recurrent, 8-32-10, a row a tick",
         _recurrent,
         lambda images: images.reshape(-1, 8, 8),
         _last,
         OverTime(lambda output, y: y["asked"] * cross_entropy(output, y["label"]), measure=_told),
+        epochs=10,
     ),
 )
 
@@ -173,8 +183,8 @@ def make(setting: Setting, name: str, part: dict, key, rate) -> Trainer:
     return Trainer(net, setting.loss, optax.adam(rate), credit=credit)
 
 
-def measure(setting: Setting, name: str, parts: dict) -> Row:
-    """Choose the rate, train and test the seeds, and time a step."""
+def measure(setting: Setting, name: str, parts: dict, rate: float | None = None) -> Row:
+    """Choose the rate (unless it is given), train and test the seeds, and time a step."""
     train = parts["train"]
     n = len(train["x"])
 
@@ -190,41 +200,34 @@ def measure(setting: Setting, name: str, parts: dict) -> Row:
             step = lambda c, i: (advance(trainer, c, jax.tree.map(lambda a: a[i], train))[0], None)
             return jax.lax.scan(step, carry, minibatches(key, n, BATCH))[0], None
 
-        carry, _ = jax.lax.scan(epoch, carry, jr.split(fold(key, "order"), EPOCHS))
+        carry, _ = jax.lax.scan(epoch, carry, jr.split(fold(key, "order"), setting.epochs))
         model = trainer.model(carry)
         reached = {p: accuracy(setting, model, parts[p]) for p in ("valid", "test")}
         return {**reached, "start": before, "end": angle(setting, trainer, carry, probe)}
 
     keys = lambda seeds: jax.vmap(jr.key)(jnp.asarray(seeds))
-    tried = fit(keys([PILOT] * len(RATES)), jnp.asarray(RATES))
-    rate = RATES[int(jnp.argmax(tried["valid"]))]
+    if rate is None:
+        tried = fit(keys([PILOT] * len(RATES)), jnp.asarray(RATES))
+        rate = RATES[int(jnp.argmax(tried["valid"]))]
     done = fit(keys(range(SEEDS)), jnp.full(SEEDS, rate))
     numbers = lambda name: [round(float(v), 4) for v in done[name]]
 
+    credit, working, took = step_of(setting, name, train, rate)
+    own = jax.tree.leaves(eqx.filter(credit, eqx.is_inexact_array))
+    return Row(
+        name, setting.name, rate, numbers("test"), numbers("start"), numbers("end"), working,
+        int(sum(a.size for a in own)), took, credit.locality, credit.needs,
+    )  # fmt: skip
+
+
+def step_of(setting: Setting, name: str, train: dict, rate: float) -> tuple[Credit, int, float]:
+    """(the learner, bytes that XLA sets aside for a step, milliseconds of a step) of the first seed."""
     trainer = make(setting, name, train, jr.key(0), rate)
     carry = start(trainer, 1.0, jr.key(0))
     batch = jax.tree.map(lambda a: a[:BATCH], train)
     step = jax.jit(lambda carry, batch: advance(trainer, carry, batch))
     working = step.lower(carry, batch).compile().memory_analysis().temp_size_in_bytes
-    own = jax.tree.leaves(eqx.filter(trainer.credit(carry), eqx.is_inexact_array))
-    kind = type(trainer.credit(carry))
-    return Row(
-        name, setting.name, rate, numbers("test"), numbers("start"), numbers("end"), int(working),
-        int(sum(a.size for a in own)), timed(step, carry, batch), kind.locality, kind.needs,
-    )  # fmt: skip
-
-
-def timed(step, carry, batch, repeats: int = 30, rounds: int = 5) -> float:
-    """Milliseconds of a step: the least of the rounds' means, compiled before."""
-    jax.block_until_ready(step(carry, batch))
-    found = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        for _ in range(repeats):
-            carry, out = step(carry, batch)
-        jax.block_until_ready((carry, out))
-        found.append((time.perf_counter() - begin) / repeats)
-    return round(1e3 * min(found), 3)
+    return trainer.credit(carry), int(working), _readouts.timed(step, carry, batch)
 
 
 def suited(name: str) -> list[Setting]:
@@ -246,21 +249,43 @@ def run(names: list[str]) -> None:
     """Measure and store; learners that are not named keep their rows."""
     stored = kept()
     rows = {(row["network"], row["learner"]): row for row in stored["rows"]}
-    for name in names or LEARNERS:
+    for name in names or [*LEARNERS, "readouts"]:
+        if name == "readouts":
+            stored["readouts"] = _readouts.measure()
+            save(stored)
+            continue
         settings = suited(name)
         if not settings:
             print(f"{name}: no network here that it accepts", file=sys.stderr)
         for setting in settings:
-            row = measure(setting, name, data(setting))
+            like = rows.get((setting.name, SAME_RATE.get(name)))
+            row = measure(setting, name, data(setting), like and like["rate"])
             rows[setting.name, name] = asdict(row)
             print(name, row.rate, np.mean(row.accuracy), row.step_ms, flush=True)
         pairs = [(s.name, n) for s in SETTINGS for n in LEARNERS]
-        ordered = [rows[pair] for pair in pairs if pair in rows]
-        task = dict(data="digits", epochs=EPOCHS, batch=BATCH, seeds=SEEDS, rates=RATES)
-        machine = f"{os.cpu_count()} cores, {platform.machine()}, JAX {jax.__version__} on CPU"
-        STORE.write_text(
-            json.dumps({"task": task, "machine": machine, "rows": ordered}, indent=1) + "\n"
-        )
+        stored["rows"] = [rows[pair] for pair in pairs if pair in rows]
+        save(stored)
+
+
+def retime() -> None:
+    """The step of every stored row, all in one go, so that they can be compared with each other."""
+    stored, settings = kept(), {s.name: s for s in SETTINGS}
+    parts = {name: data(s)["train"] for name, s in settings.items()}
+    for row in stored["rows"]:
+        name = row["network"]
+        credit, _, took = step_of(settings[name], row["learner"], parts[name], row["rate"])
+        print(row["learner"], row["step_ms"], "->", took, flush=True)
+        row |= {"step_ms": took, "locality": credit.locality, "needs": credit.needs}
+    _readouts.retime(stored.get("readouts", []))
+    save(stored)
+
+
+def save(stored: dict) -> None:
+    """Write the store, with what it was measured on."""
+    epochs = {s.name: s.epochs for s in SETTINGS}
+    task = dict(data="digits", epochs=epochs, batch=BATCH, seeds=SEEDS, rates=RATES)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, JAX {jax.__version__} on CPU"
+    STORE.write_text(json.dumps(stored | {"task": task, "machine": machine}, indent=1) + "\n")
 
 
 def table(stored: dict) -> str:
@@ -282,23 +307,28 @@ def table(stored: dict) -> str:
         )  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     task = stored["task"]
+    epochs = " and ".join(f"{n} ({name.split(',')[0]})" for name, n in task["epochs"].items())
     note = (
-        f"Means over {task['seeds']} seeds ± their standard deviation; {task['epochs']} epochs of batches of "
+        f"Means over {task['seeds']} seeds ± their standard deviation; {epochs} epochs of batches of "
         f"{task['batch']}, Adam at the rate of {', '.join(f'{r:g}' for r in task['rates'])} that was best on "
-        f"validation images. {stored['machine']}."
+        f"validation images (of real-time recurrent learning, which has the same gradient, that of "
+        f"backpropagation). Times: {_readouts.TIMED}. {stored['machine']}."
     )
     return "\n".join([*lines, "", note])
 
 
 def page(file: Path, check: bool) -> int:
-    """Put the table between its marks; with `check` only say whether it is up to date."""
-    old = file.read_text()
-    before, begins, rest = old.partition("<!-- learners -->")
-    _, ends, after = rest.partition("<!-- /learners -->")
-    if not (begins and ends):
-        print(f"{file}: write <!-- learners --> and <!-- /learners -->", file=sys.stderr)
-        return 2
-    new = f"{before}{begins}\n{table(kept())}\n{ends}{after}"
+    """Put the tables between their marks; with `check` only say whether they are up to date."""
+    old = new = file.read_text()
+    stored = kept()
+    tables = {"learners": table(stored), "readouts": _readouts.table(stored.get("readouts", []))}
+    for name, text in tables.items():
+        before, begins, rest = new.partition(f"<!-- {name} -->")
+        _, ends, after = rest.partition(f"<!-- /{name} -->")
+        if not (begins and ends):
+            print(f"{file}: write <!-- {name} --> and <!-- /{name} -->", file=sys.stderr)
+            return 2
+        new = f"{before}{begins}\n{text}\n{ends}{after}"
     if check and new != old:
         print(f"{file}: not that of {STORE.name}; run python benchmarks/learners.py page {file}")
         return 1
@@ -311,6 +341,9 @@ def main(arguments: list[str]) -> int:
     """See the module."""
     if arguments[:1] == ["run"]:
         run(arguments[1:])
+        return 0
+    if arguments == ["time"]:
+        retime()
         return 0
     files = [Path(a) for a in arguments[1:] if a != "--check"]
     if arguments[:1] != ["page"] or not files:
