@@ -1,5 +1,7 @@
 """ncap-swimmer: the circuit by hand, its symmetry, what learns, and that it swims before it learns."""
 
+import sys
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -108,6 +110,24 @@ def test_steps_to_a_goal_are_censored_at_the_budget():
     assert np.isnan(found["transfer-10"])
 
 
-def test_settings_that_do_not_divide_are_refused():
+def test_what_cannot_run_is_refused(monkeypatch):
+    small = STUDY.scales["small"]
     with pytest.raises(ValueError, match="does not divide"):
-        STUDY.check(STUDY.scales["small"] | {"generations": 41})
+        STUDY.check(small | {"generations": 41})
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(ValueError, match=r"neuropil\[agents\]; or go without it: --set mujoco=0"):
+        STUDY.check(small)
+    STUDY.check(small | {"mujoco": 0})
+
+
+def test_policy_gradients_reach_all_weights_but_the_one_that_does_nothing():
+    model, rng = controllers.circuit(5), np.random.default_rng(0)
+    # inside the graded range: at the first weights the head's neuron is driven to its very end
+    model = eqx.tree_at(lambda m: m.weights, model, jnp.array([0.9, 0.8, 0.9, -0.7]))
+    bends = [seen(rng.uniform(-1, 1, 5), t) for t in (0, 40)]
+    gradient = jax.jit(
+        jax.vmap(jax.jacfwd(lambda w, o: eqx.tree_at(lambda m: m.weights, model, w)(o)), (None, 0))
+    )
+    size = np.abs(gradient(model.weights, jnp.stack(bends))).max((0, 1))
+    assert (size[:3] > 0.1).all()
+    assert size[3] == 0  # the two halves of a joint are never driven at once

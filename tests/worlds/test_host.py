@@ -1,6 +1,7 @@
 """Worlds outside JAX: the loop, Gymnasium, MuJoCo's swimmer beside ours, films."""
 
 import io
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,6 @@ import pytest
 
 from neuropil.agents import Acts, Categorical, Gaussian
 from neuropil.core import Carry, run, start
-from neuropil.worlds import host
 from neuropil.worlds.film import draw_lines, film, gif
 from neuropil.worlds.host import Gym, live
 from neuropil.worlds.mujoco import MujocoSwimmer, swimmer_xml
@@ -31,14 +31,22 @@ def test_gymnasium_and_an_agent_live_together():
     assert (lived["reward"][~first] == 1).all()
 
 
-def test_what_is_missing_is_named_before_the_run(monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "make"),
+    [("gymnasium", lambda: Gym("CartPole-v1")), ("mujoco", MujocoSwimmer)],
+)
+def test_without_the_extra_a_world_says_what_to_install(monkeypatch, package, make):
+    monkeypatch.setitem(sys.modules, package, None)  # as where it is not installed
+    with pytest.raises(ImportError, match=rf"needs {package}: pip install neuropil\[agents\]"):
+        make()
+
+
+def test_what_is_missing_is_named_before_the_run():
     pytest.importorskip("gymnasium", reason="pip install neuropil[agents]")
     with pytest.raises(ValueError, match="cannot make 'NoSuchWorld-v0'"):
         Gym("NoSuchWorld-v0")
     with pytest.raises(ValueError, match="links = 1"):
         swimmer_xml(1)
-    with pytest.raises(ImportError, match=r"pip install neuropil\[agents\]"):
-        host.needed("no_such_package_at_all", "Gym")
 
 
 @pytest.mark.parametrize("links", [3, 6])
