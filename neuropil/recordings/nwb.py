@@ -26,7 +26,18 @@ def open_nwb(
     with a conversion is given in its SI unit (V for electrical series). `about` holds licence, subject,
     session.
     """
-    file = _opened(path)
+    return from_nwb(opened(path), path, of, rate=rate, trials=trials)
+
+
+def from_nwb(
+    file: Any,
+    path: Path,
+    of: str | None = None,
+    *,
+    rate: float | int | None = None,
+    trials: bool = False,
+) -> Recording:
+    """`open_nwb` of an `NWBFile` that is open already."""
     found = contents(file)
     names = list(found)
     if of is None:
@@ -297,7 +308,8 @@ def _about(file, path: Path, of: str) -> dict[str, str]:
     return about
 
 
-def _opened(path: Path):
+def opened(path: Path) -> Any:
+    """The `NWBFile`, open for reading. ValueError: it is broken, in one line."""
     try:
         from pynwb import NWBHDF5IO
     except ImportError as err:
