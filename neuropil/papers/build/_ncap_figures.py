@@ -40,7 +40,9 @@ def curves(results):
     ):
         axis.axhline(900, color="0.8", lw=1, zorder=0)
         axis.set(xlabel="steps (thousands)", title=title, ylim=(0, 1000))
-        axis.legend(frameon=False, fontsize=8, ncols=2)
+        axis.legend(
+            frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16)
+        )
     axes[0].set_ylabel("return of 1,000")
     return figure
 
