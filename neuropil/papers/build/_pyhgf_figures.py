@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from neuropil.studies import Results
 
@@ -48,6 +49,10 @@ def recovery(results: Results) -> Figure:
         axes.plot(true, found, "o", ms=3, alpha=0.6, color=BLUE if arm == "hgf" else ORANGE, mew=0)
         if name == "beta":
             axes.set(xscale="log", yscale="log")
+            for axis in (axes.xaxis, axes.yaxis):  # labels between powers of ten would overlap
+                axis.set_major_locator(LogLocator(subs=(1, 3)))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
         title = {"hgf": "", "shuffled": ", choices shuffled"}[arm]
         axes.set(title=f"{name}{title}", xlabel="true", ylabel="found")
         _plain(axes)

@@ -18,26 +18,35 @@ COLOURS = {
     "no-error": "#999999",
     "ceiling": "#000000",
 }
+# FORCE and its two variants are one until the change: a wide pale line, a dashed one and a thin one
+STYLES = {
+    "three-factor": {"lw": 1.8, "zorder": 3},
+    "force": {"lw": 3.5, "alpha": 0.45},
+    "force-reset": {"lw": 1.5, "ls": (0, (4, 2)), "zorder": 2.5},
+    "force-restart": {"lw": 0.9, "alpha": 0.9},
+}
 
 
 def again(results: Results) -> Figure:
     """Errors through a session: the latencies change in the middle (left), the probabilities (right).
 
-    Heights that no error stops (no-error) lie above the frame."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    Errors of heights on a logarithmic axis: those that no error stops (no-error) leave its top."""
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
     labels = ("timing error (ms)", "|height - probability|")
     for k, axes in enumerate(figure.subplots(1, 2)):
         for arm, colour in COLOURS.items():
             each = [errors(results.history[arm][seed])[k][k] for seed in results.seeds]
             y = np.mean([smooth(e) for e in each], axis=0)
-            axes.plot(np.arange(len(y)), y, color=colour, lw=1.5, label=arm)
-        axes.set_ylim(0, (260, 0.6)[k])  # heights of no-error lie far above
+            style = {"lw": 1.5} | STYLES.get(arm, {})
+            axes.plot(np.arange(len(y)), y, color=colour, label=arm, **style)
+        axes.set(ylim=((0, 260), (0.008, 2))[k], yscale=("linear", "log")[k])
         axes.axvline(len(y) / 2, color="#000000", lw=0.8, ls=":")
         axes.set_xlabel("trial")
         axes.set_ylabel(labels[k])
         axes.set_title(("latencies swapped", "probabilities changed")[k], fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 
