@@ -119,5 +119,5 @@ STUDY = Study(
     ),
     claim="It swims untrained, learns in far fewer steps with far fewer numbers than layers, fits other bodies",
     differs=DIFFERS,
-    cost="small: 10 to 15 quiet minutes on two cores, estimated; needs neuropil[agents], or --set mujoco=0",
+    cost="small: 8 minutes on two cores; needs neuropil[agents], or --set mujoco=0",
 )  # fmt: skip
