@@ -9,7 +9,7 @@ import jax.random as jr
 from jax import Array
 from jaxtyping import Float
 
-from neuropil.blocks import Attention, RMSNorm, attention, causal
+from neuropil.blocks import Attention, RMSNorm, attention, causal, rotary
 from neuropil.blocks.attention import join_heads
 from neuropil.core import Chain, Parallel, System, param
 from neuropil.memory import NeuralMemory
@@ -28,7 +28,7 @@ class Context(System):
     With segments of C tokens (the memory's chunk), W the weights at the segment's begin and P learned
     tokens, $h_t = M_W(q(x_t))$, normalised as tokens are, is put before the segment, $y_t$ is $x_t$ and
     causal attention of token t over [P, h, x] up to t, the memory learns y (`NeuralMemory`), and the output is
-    $y_t \odot \mathrm{SiLU}(n_t)$ with n the normalised answer of the updated memory to y.
+    $y_t \odot \sigma(n_t)$ with n the normalised answer of the updated memory to y.
 
     Input and output: (width,). State: {"memory", "keys", "values" (2, head, C, part): what stands in the
     segment so far of h and of x, "seen" (C,)}. `step` is a segment with one token shown.
@@ -64,6 +64,9 @@ class Context(System):
         h = self.back.unroll((), _even(h), None)[1]
         q, k, v = self.attend.project(xs)
         _, far, said = self.attend.project(h)
+        q, k, far = (
+            rotary(a, jnp.arange(size)) for a in (q, k, far)
+        )  # h_t stands where x_t stands
         keep = mask[None, None, :, None]
         keys = jnp.where(keep, jnp.stack([far, k]), state["keys"])
         values = jnp.where(keep, jnp.stack([said, v]), state["values"])
@@ -78,7 +81,7 @@ class Context(System):
         memory, n = self.memory.absorb(old, self.memory.queries(y), k, v, gates, mask, ends)
         n = _even(join_heads(n)) * self.gain[None]
         state = {"memory": memory, "keys": keys, "values": values, "seen": seen & ~ends}
-        return state, y * jax.nn.silu(n)
+        return state, y * jax.nn.sigmoid(n)
 
     def step(self, state, x: Float[Array, " width"], tick):
         size = self.memory.chunk

@@ -28,12 +28,15 @@ CITE = """@article{behrouz2024titans,
 
 DIFFERS = (
     "No official code was released. Not in the main text and so ours: chunk 16, segment and window 32, the"
-    " memory's width (two layers with a way round), gates sigmoid(linear), the gate SiLU. Momentum goes to 0.5"
-    " and the step to (1 - 0.5) / chunk, up to which a chunk cannot overshoot (`memory.largest_step`); with"
-    " steps to 1 it diverged. A token's gradient counts for at most 5, since a deep memory can still diverge;"
-    " what the memory says is normalised before it stands as context, and there attention has a way round.",
+    " memory's width (two layers, the second begins at 0), sigmoid gates, SiLU where branches multiply.",
+    "Momentum goes to 0.5 and the step to (1 - 0.5) / chunk, up to which a chunk cannot overshoot"
+    " (`memory.largest_step`); with steps to 1 it diverged. A token's gradient counts for at most 5, as a deep"
+    " memory can still diverge.",
+    "In memory as context what the memory says is normalised, attention has a way round, the gate is a sigmoid,"
+    " and places within the segment turn queries and keys, so that a token finds what the memory says to it.",
     "The short convolution (3 tokens) stands before every mixer, baselines included, and not on q, k and v;"
-    " there are no positions anywhere, with which attention holds on best beyond its length.",
+    " there are no positions from segment to segment or in any baseline, without which attention holds on best"
+    " beyond its length.",
     "Persistent tokens: keys and values that attention always sees; the memory alone has none. In memory as a"
     " layer the memory has no way round but the block's.",
     "About 22,000 parameters and sequences of 64 tokens, against 170 to 760 million and 4,096; needles of one"
