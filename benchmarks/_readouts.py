@@ -25,7 +25,10 @@ from neuropil.wiring import Dense
 
 UNITS, TICKS, ALONE, PERIOD, SEEDS, PILOT = 200, 6000, 300, 100, 5, 1000
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
-TIMED = "the least of 400 rounds of 5 steps (fewer where they take more than 4 seconds), so that other work on the machine counts little"
+TIMED = (
+    "the least of 60 rounds of 5 steps, on a machine that others used too (of two passes, steps below a "
+    "millisecond differed by up to a factor of 2: read orders of magnitude)"
+)
 LOCALITY = {
     "FORCE (recursive least squares)": "error of its own output; the activity of all units, through P",
     "delta rule in the same loop": "error of its own output, activity of its own unit",
@@ -167,7 +170,7 @@ def retime(rows: list[dict]) -> None:
         print(row["learner"], "->", row["step_ms"], flush=True)
 
 
-def timed(step, carry, batch, repeats: int = 5, rounds: int = 400) -> float:
+def timed(step, carry, batch, repeats: int = 5, rounds: int = 60) -> float:
     """Milliseconds of a step, compiled before: the least of the rounds' means."""
     jax.block_until_ready(step(carry, batch))
     found = []

@@ -1,7 +1,7 @@
 """All learners on one task, and the page that compares them.
 
     python benchmarks/learners.py run [NAME ...]     # measures (all, or these), stores benchmarks/learners.json
-    python benchmarks/learners.py time               # the step of every stored row once more, all in one go
+    python benchmarks/learners.py time [layered|recurrent]   # the steps of the stored rows once more, in one go
     python benchmarks/learners.py page [--check] docs/learners.md
 
 The task: scikit-learn's digits (8 x 8). A layered network sees the image at once, a recurrent one row by row.
@@ -267,16 +267,17 @@ def run(names: list[str]) -> None:
         save(stored)
 
 
-def retime() -> None:
-    """The step of every stored row, all in one go, so that they can be compared with each other."""
+def retime(kind: str = "") -> None:
+    """The step of every stored row (of a kind), in one go, so that they can be compared with each other."""
     stored, settings = kept(), {s.name: s for s in SETTINGS}
     parts = {name: data(s)["train"] for name, s in settings.items()}
-    for row in stored["rows"]:
+    for row in [row for row in stored["rows"] if row["network"].startswith(kind)]:
         name = row["network"]
         credit, _, took = step_of(settings[name], row["learner"], parts[name], row["rate"])
         print(row["learner"], row["step_ms"], "->", took, flush=True)
         row |= {"step_ms": took, "locality": credit.locality, "needs": credit.needs}
-    _readouts.retime(stored.get("readouts", []))
+    if not kind:
+        _readouts.retime(stored.get("readouts", []))
     save(stored)
 
 
@@ -342,8 +343,8 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["run"]:
         run(arguments[1:])
         return 0
-    if arguments == ["time"]:
-        retime()
+    if arguments[:1] == ["time"]:
+        retime(*arguments[1:2])
         return 0
     files = [Path(a) for a in arguments[1:] if a != "--check"]
     if arguments[:1] != ["page"] or not files:
