@@ -19,8 +19,8 @@ from neuropil.studies import Arm, Study
 from neuropil.worlds import datasets
 
 # learning rates of the mlp, the cnn and the autoencoder: of 0.1, 0.3 and 1 the best on validation images (mlp:
-# mean of both sets; else MNIST), in a pilot with seed 1000. The baselines, the system and the ceiling were tuned
-# alike; the controls are not tuned: "frozen" takes one part out of the system, "last" one out of the ceiling
+# mean of both sets; else MNIST), in a pilot with seed 1000. System, baselines and ceiling were tuned alike; the
+# controls are not tuned: "frozen" takes one part out of the system, "last" one out of the ceiling
 RATES = {
     "counter": (1.0, 1.0, 0.1),
     "backprop": (1.0, 1.0, 1.0),
