@@ -36,7 +36,9 @@ def load(name: str, *, progress: bool = True):
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
     `rdm-92images`: `RDM92`; `braille-tactile-letters`: `Braille`; `celegans-connectome`: `Worm`;
     `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`; `shd`, `ssc`: `SpikingSpeech`;
-    `event-camera-samples`: {file: `Events`}; `tiny-shakespeare`, `wikitext2-valid-test`: `Text`.
+    `event-camera-samples`: {file: `Events`}; `eeglab-visual-attention`, `neuromag-average`: `Recording`;
+    `tiny-shakespeare`, `wikitext2-valid-test`: `Text`;
+    `muse-visual`: {experiment: `Recording`}.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
@@ -58,6 +60,13 @@ def load(name: str, *, progress: bool = True):
         # a header without events is there for whoever tests a reader
         readable = (".bin", ".dat", ".raw", ".aedat4", ".es")
         return {n: read_events(p) for n, p in paths.items() if p.suffix in readable}
+    if card.kind == "eeg":
+        from dataclasses import replace
+
+        from neuropil.recordings import read
+
+        rec = read(next(iter(paths.values())))  # MNE finds what lies beside it
+        return replace(rec, about={**rec.about, **about})
     if card.kind == "text":
         from .text import load_text
 
@@ -78,6 +87,13 @@ def load(name: str, *, progress: bool = True):
         from .braille import load_braille
 
         return load_braille(paths, about)
+    if card.kind == "eeg-experiments":
+        from dataclasses import replace
+
+        from neuropil.recordings import read
+
+        found = {n.removesuffix(".npz"): read(path) for n, path in paths.items()}
+        return {n: replace(r, about={**r.about, **about}) for n, r in found.items()}
     if name == "celegans-connectome":
         from .celegans import load_worm
 
