@@ -25,10 +25,7 @@ from neuropil.wiring import Dense
 
 UNITS, TICKS, ALONE, PERIOD, SEEDS, PILOT = 200, 6000, 300, 100, 5, 1000
 RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01)
-TIMED = (
-    "the least of 60 rounds of 5 steps, on a machine that others used too (of two passes, steps below a "
-    "millisecond differed by up to a factor of 2: read orders of magnitude)"
-)
+TIMED = "the least of 60 rounds of 5 steps, with all other work on the machine stopped"
 LOCALITY = {
     "FORCE (recursive least squares)": "error of its own output; the activity of all units, through P",
     "delta rule in the same loop": "error of its own output, activity of its own unit",
