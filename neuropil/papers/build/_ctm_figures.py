@@ -94,31 +94,36 @@ def halting(results: Results) -> Figure:
 
 
 def synchronisation(results: Results) -> Figure:
-    """The first sequence's activity, and how all pairs of neurons moved together up to four ticks."""
+    """The first sequence's activity, and how all pairs of neurons moved together up to four ticks: without
+    decay, over the root of both neurons' own synchronisation (few neurons are much stronger than the rest)."""
     z = _last(results, "ctm", "rhythm")[0]  # (tick, neuron)
-    s = np.stack([(z[: t + 1].T @ z[: t + 1]) / np.sqrt(t + 1) for t in range(len(z))])
+    s = np.stack([z[: t + 1].T @ z[: t + 1] for t in range(len(z))])
+    own = np.sqrt(np.maximum(np.diagonal(s, axis1=1, axis2=2), 1e-12))
+    s = s / (own[:, :, None] * own[:, None, :])
     place = np.argsort(np.linalg.eigh(s[-1])[1][:, -1])
     at = np.unique(np.linspace(0, len(z) - 1, 4).round().astype(int))
     figure = Figure(figsize=(3 + 2.4 * len(at), 3), layout="constrained")
     first, *rest = figure.subplots(1, 1 + len(at))
     first.plot(np.arange(1, len(z) + 1), z[:, place[:: max(1, len(place) // 12)]], lw=1)
     _plain(first, "internal tick", "activity of neurons")
-    top = np.abs(s).max() or 1.0
     for axes, t in zip(rest, at, strict=True):
-        image = axes.imshow(s[t][np.ix_(place, place)], vmin=-top, vmax=top, cmap="RdBu_r")
+        image = axes.imshow(s[t][np.ix_(place, place)], vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_title(f"tick {t + 1}", fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
-    figure.colorbar(image, ax=rest, label="synchronisation", shrink=0.8)
+    figure.colorbar(image, ax=rest, label="relative synchronisation", shrink=0.8)
     return figure
 
 
 def mazes(results: Results) -> Figure:
-    """Routes that the first seed's network answers at five ticks, of the longest three mazes shown."""
+    """Routes that the first seed's network answers at five ticks: the longest two that are right in the end
+    (blue), and the longest of all, of those recorded."""
     answer = _last(results, "maze-ctm", "answer")[0]  # (sample, tick, step)
     held = drawn_mazes(results.settings)
     some = Mazes(*(a[: len(answer)] for a in (held.doors, held.start, held.goal, held.route)))
-    rows = np.argsort(-some.length, kind="stable")[:3]
+    solved = (answer[:, -1] == some.route).all(1)
+    rows = np.argsort(-(some.length + 100 * solved), kind="stable")[:2]
+    rows = [*rows, some.length.argmax()]
     at = np.unique(np.linspace(0, answer.shape[1] - 1, 5).round().astype(int))
     figure = Figure(figsize=(1.9 * len(at), 1.9 * len(rows) + 0.3), layout="constrained")
     pictures = some.pictures() * 255

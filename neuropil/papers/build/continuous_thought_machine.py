@@ -122,5 +122,5 @@ STUDY = Study(
     ),
     claim="More ticks solve parity better; parity and mazes better than an LSTM; what is harder takes longer",
     differs=DIFFERS,
-    cost="small: 10 to 60 s for each arm and seed on one core",
+    cost="small: 2 to 65 s for each arm and seed on one core, 15 minutes in all on two",
 )  # fmt: skip
