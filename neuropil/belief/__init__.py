@@ -1,5 +1,6 @@
 """Filters: Kalman, hidden Markov, hierarchical Gaussian; smoothers as functions over a run; fits."""
 
+from neuropil.belief.discriminative import DiscriminativeKalman
 from neuropil.belief.fit import Fit, Free, Posterior, fit, sample_posterior
 from neuropil.belief.hgf import HGF
 from neuropil.belief.hierarchy import (
@@ -44,6 +45,7 @@ __all__ = [
     "Classical",
     "Continuous",
     "Counts",
+    "DiscriminativeKalman",
     "Enhanced",
     "ExtendedKalman",
     "Fit",

@@ -33,7 +33,8 @@ class GaussianFilter(System):
 
     with Gaussians for all of them: `update`, which is put out, then `predict`, which is kept.
 
-    A subclass has the fields `R`, `mean` and `cov`, and writes `update` and `predict`.
+    A subclass has the fields `R` (or says how many variables are `observed`), `mean` and `cov`, and writes
+    `update` and `predict`.
     """
 
     if TYPE_CHECKING:  # fields of the subclass, in its own order
@@ -49,11 +50,16 @@ class GaussianFilter(System):
         """The belief one tick later, before it is updated."""
         raise TypeError(f"{type(self).__name__} has no predict(mean, cov)")
 
+    @property
+    def observed(self) -> int:
+        """Number of observed variables."""
+        return self.R.shape[0]
+
     def init(self, dt, key):
         return {"mean": self.mean, "cov": self.cov, "log_evidence": jnp.zeros((), self.mean.dtype)}
 
     def step(self, state, x, tick):
-        x = jnp.full(self.R.shape[0], jnp.nan, self.mean.dtype) if x is None else x
+        x = jnp.full(self.observed, jnp.nan, self.mean.dtype) if x is None else x
         belief = self.update(state["mean"], state["cov"], x)
         mean, cov = self.predict(belief.mean, belief.cov)
         total = state["log_evidence"] + belief.log_evidence

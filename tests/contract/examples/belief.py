@@ -37,6 +37,17 @@ EXAMPLES = {
         normal(2),
         (belief.UnscentedKalman,),
     ),
+    "discriminative_kalman": Example(
+        lambda k: belief.DiscriminativeKalman(
+            lambda x: (jnp.tanh(x[:2]) / 2, 0.4 * jnp.eye(2) + 0.1 * jnp.diag(jnp.cos(x[1:]) ** 2)),
+            [[0.9, 0.0], [0.1, 0.8]],
+            [[0.19, -0.09], [-0.09, 0.35]],
+            jnp.eye(2),
+            channels=3,
+        ),
+        normal(3),
+        (belief.DiscriminativeKalman,),
+    ),
     "hgf": Example(
         lambda k: belief.continuous_hgf((-3.0, -2.0, -2.0), noise=10.0),
         normal(),
