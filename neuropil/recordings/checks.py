@@ -65,7 +65,10 @@ def columns(of: str, given: Mapping | None, n: int) -> dict[str, np.ndarray]:
 def time(values, n: int, hz: float, start: float) -> np.ndarray:
     """Sample times in seconds, rising, in step with the sampling rate."""
     if values is None:
-        return start + np.arange(n) / hz
+        out = np.arange(n, dtype=float)  # in place: a long recording has as many times as samples
+        out /= hz
+        out += start
+        return out
     out = np.asarray(values, float)
     if out.shape != (n,):
         raise ValueError(f"There are {n} samples but {out.size} times: give one time for each.")

@@ -160,7 +160,7 @@ def resample(recording: Recording, rate: float | int) -> Recording:
             "near it, such as a whole number of Hz."
         )
     time = recording.data["time"].values
-    if len(time) > 1 and np.abs(np.diff(time) * recording.rate - 1).max() > 0.01:
+    if not _even(time, recording.rate):
         raise ValueError("The times do not step evenly: put the samples on an even clock first.")
     done = step("resample", rate=float(rate))
     if up == down:
@@ -190,14 +190,14 @@ def resample(recording: Recording, rate: float | int) -> Recording:
     shape = (recording.shape[0], int(ends.max()), recording.shape[2])
     lazy = Lazy(shape, float, read)
     data = lazy if is_lazy(source) else np.asarray(read(*(slice(0, n) for n in shape)))
-    short = np.arange(shape[1]) < ends[:, None]
+    whole = bool((ends == ends.max()).all())
     made = Recording.from_array(
         data,
         rate=rate,
         unit=recording.unit,
         labels=source["unit"].values,
-        time=time[0] + np.arange(shape[1]) / rate,
-        mask=None if short.all() else short,
+        start=float(time[0]),
+        mask=None if whole else np.arange(shape[1]) < ends[:, None],
         trials={c: v.values for c, v in source.coords.items() if v.dims == ("trial",)},
         columns={
             c: v.values for c, v in source.coords.items() if v.dims == ("unit",) and c != "unit"
@@ -208,6 +208,12 @@ def resample(recording: Recording, rate: float | int) -> Recording:
         about=recording.about,
     )
     return replace(made, history=(*recording.history, done), split=recording.split)
+
+
+def _even(time: np.ndarray, rate: float) -> bool:
+    """Whether every step is within 1 % of 1 / rate; in pieces, as the times of a long recording are large."""
+    pieces = (time[low : low + 2**20 + 1] for low in range(0, len(time), 2**20))
+    return all(np.abs(np.diff(p) * rate - 1).max(initial=0.0) <= 0.01 for p in pieces)
 
 
 def _analogue(recording: Recording, what: str) -> None:
