@@ -6,7 +6,7 @@ channels, the mixing comes first here and the norm's statistics come from `windo
 numbers and gradients for the part of the work that the channels make (an eighth in EEGNet with 22).
 
 Sources: Schirrmeister et al. 2017 (Shallow, Deep), Lawhern et al. 2018 (EEGNet), Roots et al. 2020
-(Fusion), Riyad et al. 2021 (MI-EEGNet); layers as in `arl-eegmodels` and in the code of Papp et al. 2023.
+(Fusion), Riyad et al. 2021 (MI-EEGNet); layers as in `arl-eegmodels` and in the code of Kollod et al. 2023.
 Initial weights are Glorot uniform, biases zero.
 """
 
@@ -223,7 +223,7 @@ class ShallowConvNet(EEGNetwork):
     filters, then a linear map: filter-bank CSP as a network.
 
     Sizes are those for 128 Hz at every rate, as published; for 250 Hz give taps=25, width=75, stride=15.
-    `how="max"` is what the code of Papp et al. has in place of the mean.
+    `how="max"` is what the code of Kollod et al. has in place of the mean.
 
     >>> parameter_count(ShallowConvNet.init(64, 320, 4, key=jr.key(0)))
     109444

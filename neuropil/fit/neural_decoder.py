@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 )
 
 from neuropil.blocks.filtering import clip_norm
+from neuropil.fit.deepssvep import DeepSSVEP
 from neuropil.fit.eegnets import NETWORKS
 from neuropil.fit.eegparts import EEGNetwork
 from neuropil.learn import Trainer, train
@@ -55,12 +56,15 @@ def within_limits() -> optax.GradientTransformation:
 
 
 @lru_cache(maxsize=64)
-def network_optimiser(rate: float, decay: float = 0.0) -> optax.GradientTransformation:
-    """Adam (with decoupled weight decay) for what learns, plain steps for moving averages, and the norms.
+def network_optimiser(rate: float, penalty: float = 0.0) -> optax.GradientTransformation:
+    """Adam on the gradient and penalty x weights (not biases), plain steps for moving averages, and the norms.
 
     One object for one rate, so that what was compiled for it serves again.
     """
-    adam = optax.adamw(rate, weight_decay=decay) if decay else optax.adam(rate)
+    adam = optax.adam(rate)
+    if penalty:
+        weights = lambda tree: jax.tree.map(lambda a: a.ndim > 1, tree)
+        adam = optax.chain(optax.add_decayed_weights(penalty, weights), adam)
     parts = {"learn": adam, "average": optax.sgd(1.0)}
     return optax.chain(optax.multi_transform(parts, averaged_or_learned), within_limits())
 
@@ -82,7 +86,10 @@ def _begin(build, shape, key):
 
 @lru_cache(maxsize=64)
 def _builder(network, rate, options) -> Callable:
-    make = NETWORKS[network] if isinstance(network, str) else network
+    known = NETWORKS | {"deep-ssvep": DeepSSVEP.init}
+    if isinstance(network, str) and network not in known:
+        raise ValueError(f"there is no network {network!r}; write one of {', '.join(known)}")
+    make = known[network] if isinstance(network, str) else network
     return eqx.Partial(make, rate=rate, **dict(options))
 
 
@@ -94,10 +101,10 @@ def _logits(net, x):
 class NeuralDecoder(ClassifierMixin, BaseEstimator):
     """A convolutional network on trials (trial, channel, time) in microvolts.
 
-    - `network`: "shallow", "deep", "eegnet", "fusion", "mi-eegnet", or a function
+    - `network`: "shallow", "deep", "eegnet", "fusion", "mi-eegnet", "deep-ssvep", or a function
       (channels, times, classes, rate=, key=, **options) -> `EEGNetwork`; `options` go to it;
     - `rate`: sampling rate in Hz (some networks take their filters' lengths from it);
-    - `epochs`, `batch`, `step` (Adam's learning rate), `decay` (decoupled weight decay);
+    - `epochs`, `batch`, `step` (Adam's learning rate), `penalty` (L2: penalty / 2 of all squared weights);
     - `validation`: share of the trials, or None, held out to stop by: the weights of the best validation
       loss are kept, and training ends after `patience` epochs without a better one;
     - `balanced`: classes weigh the same however rare; `seed`: of weights, shuffling and dropout.
@@ -127,7 +134,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
         epochs=100,
         batch=32,
         step=1e-3,
-        decay=0.0,
+        penalty=0.0,
         validation=None,
         patience=15,
         balanced=False,
@@ -139,7 +146,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
         self.epochs = epochs
         self.batch = batch
         self.step = step
-        self.decay = decay
+        self.penalty = penalty
         self.validation = validation
         self.patience = patience
         self.balanced = balanced
@@ -184,7 +191,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
         trainer = Trainer(
             net,
             network_loss,
-            network_optimiser(float(self.step), float(self.decay)),
+            network_optimiser(float(self.step), float(self.penalty)),
             patience=self.patience if held is not None else None,
         )
         fit = train(

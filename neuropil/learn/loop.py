@@ -84,8 +84,14 @@ def check_data(data: Any, what: str = "data") -> int:
 
 @eqx.filter_jit(donate="all-except-first")
 def _step(fixed, carry):
-    trainer, data, index = fixed
-    return advance(trainer, carry, jax.tree.map(lambda a: a[index], data))
+    trainer, batch = fixed
+    return advance(trainer, carry, batch)
+
+
+@jax.jit
+def _taken(data, index):
+    """A batch, apart from the step: data of another length then need no new compilation of the step."""
+    return jax.tree.map(lambda a: a[index], data)
 
 
 @eqx.filter_jit
@@ -237,7 +243,7 @@ def train(
     means: list[dict] = []
     with tqdm(total=last - begin, disable=_hidden(progress), unit="step") as bar:
         for i in range(begin, last):
-            carry, out = _step((trainer, data, batches(i)), carry)
+            carry, out = _step((trainer, _taken(data, batches(i))), carry)
             steps.append(out)
             bar.update()
             ends = (i + 1) % batches.count == 0

@@ -2,6 +2,7 @@
 
 from neuropil.stats.auroc import auroc, midranks
 from neuropil.stats.ceiling import ceiling, correlate, halves, reliability, spearman_brown, split
+from neuropil.stats.information import information_transfer_rate
 from neuropil.stats.resample import (
     bca_interval,
     bootstrap,
@@ -31,6 +32,7 @@ __all__ = [
     "distances",
     "fano_factor",
     "halves",
+    "information_transfer_rate",
     "interval_cv",
     "local_variation",
     "midranks",
