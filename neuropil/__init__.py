@@ -34,16 +34,20 @@ _PACKAGES = (
 )
 _CORE = ("Carry", "Chain", "Managed", "Network", "System", "Tick", "param", "run", "start")
 
+_RECORDINGS = ("Recording", "read", "record")
+
 
 def __getattr__(name: str) -> Any:
     if name in _PACKAGES:
         return importlib.import_module(f"neuropil.{name}")
     if name in _CORE:
         return getattr(importlib.import_module("neuropil.core"), name)
+    if name in _RECORDINGS:
+        return getattr(importlib.import_module("neuropil.recordings"), name)
     raise AttributeError(
         f"module 'neuropil' has no attribute {name!r}; it has {', '.join(__dir__())}"
     )
 
 
 def __dir__() -> list[str]:
-    return sorted((*_PACKAGES, *_CORE, "__version__"))
+    return sorted((*_PACKAGES, *_CORE, *_RECORDINGS, "__version__"))

@@ -104,3 +104,42 @@ def test_video_positions(tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="no <Start settings> header"):
         read_positions(path)
+
+
+def test_neuropil_reads_at_the_top():
+    import neuropil
+
+    assert neuropil.read is read
+    assert neuropil.Recording is Recording
+
+
+def test_hdf5_and_matlab_7_3_and_tables_and_arrays(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="needs the extra neuropil[events]")
+    data = np.arange(12.0).reshape(4, 3)
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f["lfp/values"], f["t"] = data, np.arange(4) / 50
+    options = {"data": "lfp/values", "axes": ("time", "unit"), "rate": 50.0, "unit": "mV"}
+    rec = read(tmp_path / "a.h5", **options)
+    np.testing.assert_array_equal(rec.to_numpy()[0], data)
+    with pytest.raises(ValueError, match=r"lfp/values \(4, 3\), t \(4,\), which is no layout"):
+        read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.mat", "w", userblock_size=512) as f:
+        f["lfp"] = data.T  # MATLAB's columns come first
+    with (tmp_path / "b.mat").open("r+b") as f:
+        f.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    rec = read(tmp_path / "b.mat", data="lfp", axes=("time", "unit"), rate=50.0, unit="mV")
+    np.testing.assert_array_equal(rec.to_numpy()[0], data)
+    (tmp_path / "c.tsv").write_text("time\ta\tb\n0.0\t1\t2\n0.1\t3\t4\n")
+    rec = read(tmp_path / "c.tsv", unit="uV")
+    assert (rec.rate, rec.data.unit.values.tolist()) == (pytest.approx(10), ["a", "b"])
+    with pytest.raises(ValueError, match="no column 'z': it has time, a, b"):
+        read(tmp_path / "c.tsv", columns=["z"])
+    (tmp_path / "d.csv").write_text("a,b\n1,x\n")
+    with pytest.raises(ValueError, match="no column of times"):
+        read(tmp_path / "d.csv")
+    with pytest.raises(ValueError, match=r"'b' of d\.csv holds text"):
+        read(tmp_path / "d.csv", rate=1.0)
+    np.save(tmp_path / "e.npy", data)
+    with pytest.raises(ValueError, match="name the axes"):
+        read(tmp_path / "e.npy", rate=1.0, unit="mV")
+    assert read(tmp_path / "e.npy", rate=1.0, unit="mV", axes=("unit", "time")).shape == (1, 3, 4)

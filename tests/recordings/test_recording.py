@@ -169,6 +169,7 @@ def test_save_and_read_give_the_same_recording_or_nothing(tmp_path):
     mask[1, 40:] = False
     rec = make(
         labels=["a", "b", "c"],
+        columns={"area": ["V1", "V4", "IT"]},
         start=1.0,
         mask=mask,
         positions=np.eye(3),
@@ -190,6 +191,11 @@ def test_save_and_read_give_the_same_recording_or_nothing(tmp_path):
     assert back.about == {"licence": "CC0"}
     with np.load(path, allow_pickle=False) as plain:
         np.testing.assert_array_equal(plain["data"], rec.data.values)
+    spikes = Recording.from_spikes([0.123456789, 0.2], ["x", "y"], rate=10, stop=1.0).bin(0.2)
+    (tmp_path / "other").mkdir()
+    again = read(spikes.save(tmp_path / "other/spikes.npz"))
+    assert again.spikes.train("x").tolist() == [0.123456789]
+    assert again.history == spikes.history
 
     def broken(*block):
         raise RuntimeError("disk gone")
@@ -197,7 +203,7 @@ def test_save_and_read_give_the_same_recording_or_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="disk gone"):
         Recording.from_array(Lazy((1, 4, 1), float, broken), rate=1, unit="uV").save(path)
     np.testing.assert_array_equal(read(path).to_numpy(), rec.to_numpy())
-    assert [p.name for p in tmp_path.iterdir()] == ["rec.npz"]
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["rec.npz"]
 
 
 ONES = np.ones((2, 5, 3))

@@ -59,7 +59,7 @@ def test_dandi_is_asked_once_told_the_price_and_checked(tmp_path, monkeypatch):
         archives.fetch("mc_maze", client=SimpleNamespace(get_dandiset=None), agree=True)
     with pytest.raises(ValueError, match=r"is fetched by hand: see https://algonauts"):
         archives.fetch("algonauts2023")
-    with pytest.raises(FileNotFoundError, match="is not on this machine. It comes by fetch"):
+    with pytest.raises(FileNotFoundError, match="is not on this machine"):
         archives.local("mc_rtt")
 
 

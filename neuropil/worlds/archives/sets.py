@@ -28,7 +28,7 @@ def moabb_recordings(dataset: Any, subjects: Sequence[int] = (1,)) -> list[Recor
         try:
             import moabb.datasets as library
         except ImportError as err:
-            raise ImportError("MOABB sets need moabb: pip install moabb (it pins much; an environment of its own is best)") from err
+            raise ImportError("MOABB sets need moabb: pip install moabb") from err
         if not hasattr(library, dataset):
             raise ValueError(
                 f"MOABB has no data set {dataset!r}: see its list at moabb.neurotechx.com."
