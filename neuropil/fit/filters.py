@@ -148,7 +148,7 @@ def _projected(x, z, shrink):
 class DiscriminativeKalmanDecoder(_Filter):
     """The discriminative Kalman filter of behaviour from activity, f and V by Nadaraya-Watson regression.
 
-    A share `held` of the rows, in `folds` stretches, is kept for V: f is fitted to the others, its errors on
+    A share `held` of the rows, in `folds` stretches (of 10 rows at least), is kept for V: f is fitted to the others, its errors on
     those held give V as a weighted mean of their outer products. `apart`: neighbours so many rows away are
     left out when a bandwidth is chosen. `repair`: as in `belief.DiscriminativeKalman`, "robust" included.
 
@@ -172,7 +172,8 @@ class DiscriminativeKalmanDecoder(_Filter):
         if not 0 < self.held < 1 or self.folds < 1 or self.apart < 0:
             raise ValueError("held lies between 0 and 1, folds is at least 1, apart not negative")
         x, z = self._begin(X, y)
-        kept = np.arange(len(x)) * self.folds % len(x) < (1 - self.held) * len(x)
+        folds = max(1, min(self.folds, len(x) // 10))
+        kept = np.arange(len(x)) * folds % len(x) < (1 - self.held) * len(x)
         if min(kept.sum(), (~kept).sum()) < 3 + 2 * self.apart:
             raise ValueError(f"too few rows for f and V: n_samples = {len(x)}")
         f = NadarayaWatson.fit(x[kept], z[kept], apart=self.apart)
