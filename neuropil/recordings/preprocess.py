@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from .clocks import Clock, align
 from .filters import filter, notch, reference, resample
 from .ica import ICA
-from .quality import Finding, convert, inspect, is_in, match_channels, pick, require
+from .quality import Finding, ScaleWarning, convert, inspect, is_in, match_channels, pick, require
 from .segment import blocks, epochs
 from .splits import Parts, Scaler, folds, join, split, split_subjects
 
@@ -18,6 +18,7 @@ __all__ = [
     "Clock",
     "Finding",
     "Parts",
+    "ScaleWarning",
     "Scaler",
     "align",
     "blocks",

@@ -1,6 +1,7 @@
 """What is wrong with a recording, with a reason and a fix; nothing is repaired that is not asked for."""
 
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -29,6 +30,10 @@ TYPICAL = {
 
 OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 """Names of the first 10-20 system -> those of today."""
+
+
+class ScaleWarning(UserWarning):
+    """Values that cannot be in the unit of measure that the file gives."""
 
 
 class Finding(NamedTuple):
@@ -135,6 +140,17 @@ def require(recording: Recording, seconds: float | int | None = 30.0) -> Recordi
     if found:
         raise ValueError("The recording is not sound: " + " ".join(map(str, found)))
     return recording
+
+
+def warn_of_scale(recording: Recording, seconds: float | int = 5.0) -> None:
+    """A `ScaleWarning` where the first seconds of EEG or MEG cannot be in the unit they are said to be in."""
+    coords = recording.data.coords
+    if "kind" not in coords or not np.isin(coords["kind"].values, list(TYPICAL)).any():
+        return
+    for finding in inspect(recording.select(trials=recording.data["trial"].values[:1]), seconds):
+        if " has a deviation of " in finding.problem:
+            name = recording.about.get("source", "The recording")
+            warnings.warn(f"{name}: {finding}", ScaleWarning, stacklevel=3)
 
 
 def _scale(recording, kinds, deviation, usable, labels) -> list[Finding]:

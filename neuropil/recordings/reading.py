@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from .quality import warn_of_scale
 from .recording import Recording
 
 _DIMS = {"trial", "time", "unit"}
@@ -31,9 +32,16 @@ def read(path: str | Path, **options: Any) -> Recording:
     | a folder | suite2p (`of="F"`, "dff", "spks"), or BIDS (`subject=`, `task=`, ...) | |
     | `.bin .dat .raw .aedat .aedat4 .es` | event cameras | `rate=`, those of `events.read_events` |
 
-    FileNotFoundError or ValueError in one line; ImportError names the extra that a format needs.
+    FileNotFoundError or ValueError in one line; ImportError names the extra that a format needs. A
+    `ScaleWarning` says where EEG or MEG cannot be in its unit (volts that are microvolts).
     """
     path = Path(path)
+    rec = _read(path, options)
+    warn_of_scale(rec)
+    return rec
+
+
+def _read(path: Path, options: dict[str, Any]) -> Recording:
     if path.is_dir() and path.suffix.lower() not in READERS:
         return _folder(path, **options)
     suffix = suffix_of(path)

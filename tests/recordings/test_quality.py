@@ -53,6 +53,13 @@ def test_volts_and_microvolts_are_told_apart():
         pp.convert(mixed, "fT")
 
 
+def test_a_file_in_the_wrong_scale_is_said_when_it_is_read(tmp_path):
+    path = eeg(unit="V").save(tmp_path / "wrong.npz")
+    with pytest.warns(pp.ScaleWarning, match="20.. V: the values look like uV"):
+        rec = read(path)
+    np.testing.assert_array_equal(rec.to_numpy(), X)  # said, not changed
+
+
 def test_flat_loud_clipped_twin_and_missing_values():
     x = X.copy()
     x[..., 0] = 3.0
