@@ -148,9 +148,10 @@ def _projected(x, z, shrink):
 class DiscriminativeKalmanDecoder(_Filter):
     """The discriminative Kalman filter of behaviour from activity, f and V by Nadaraya-Watson regression.
 
-    A share `held` of the rows, in `folds` stretches (of 10 rows at least), is kept for V: f is fitted to the others, its errors on
-    those held give V as a weighted mean of their outer products. `apart`: neighbours so many rows away are
-    left out when a bandwidth is chosen. `repair`: as in `belief.DiscriminativeKalman`, "robust" included.
+    A share `held` of the rows, in `folds` stretches (of 10 rows at least), is kept for V: f is fitted to
+    the others, its errors on those held give V as a weighted mean of their outer products. `apart`:
+    neighbours so many rows away are left out when a bandwidth is chosen. `repair`: as in
+    `belief.DiscriminativeKalman`, "robust" included.
 
     After `fit`: `system_`, the filter (`belief.DiscriminativeKalman`).
 

@@ -26,10 +26,10 @@ def test_moments_of_the_mixture_are_those_of_many_draws(x64):
 
 def test_variance_of_the_state_is_what_f_and_v_share(x64):
     """E[S - V(x)] = var f(x), the law of total variance."""
-    H, z, x, *_ = page.known(RNG, 6, 2000)
+    H, _, x, *_ = page.known(RNG, 6, 2000)
     f, v = jax.lax.map(page.Mixture(jnp.asarray(H)), jnp.asarray(x))
     np.testing.assert_allclose(np.mean(v, 0) + np.cov(f.T), np.eye(page.D), atol=0.35)
-    assert np.linalg.eigvalsh(np.mean(v, 0)).max() < 1.0
+    assert np.linalg.eigvalsh(np.mean(v, 0)).max() < 1 + 1e-9
     A, Q = page.moves(page.D)
     np.testing.assert_allclose(A @ A.T + Q, np.eye(page.D), atol=1e-12)
 
