@@ -1,6 +1,7 @@
 """Deep-learning parts used across papers: attention, state-space layers, norms, embeddings."""
 
 from neuropil.blocks.attention import Attention, attention, attention_weights, causal, rotary
+from neuropil.blocks.averages import becomes, moved_or_learned, silent
 from neuropil.blocks.dropout import dropout
 from neuropil.blocks.fastweights import FastWeights, unit_silu
 from neuropil.blocks.filtering import (
@@ -24,6 +25,15 @@ from neuropil.blocks.linear import (
 )
 from neuropil.blocks.liquid import lattice, lattice_chance, liquid
 from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
+from neuropil.blocks.quantisers import (
+    FiniteScalar,
+    Quantised,
+    ResidualQuantiser,
+    Usage,
+    VectorQuantiser,
+    straight_through,
+    usage,
+)
 from neuropil.blocks.recurrence import LinearRecurrence, linear_scan, separable
 from neuropil.blocks.reservoir import (
     BalancedReservoir,
@@ -42,6 +52,7 @@ from neuropil.blocks.thought import (
     first_sure_tick,
     selected_ticks_loss,
 )
+from neuropil.blocks.transformer import TransformerLayer, stacked_layers, through
 
 __all__ = [
     "MLP",
@@ -56,6 +67,7 @@ __all__ = [
     "EICircuit",
     "EchoState",
     "FastWeights",
+    "FiniteScalar",
     "Gated",
     "KernelSum",
     "LayerNorm",
@@ -64,15 +76,21 @@ __all__ = [
     "LinearRecurrence",
     "NeuronModels",
     "Positions",
+    "Quantised",
     "RMSNorm",
+    "ResidualQuantiser",
     "Retention",
     "ShortConvolution",
     "Synchronisation",
+    "TransformerLayer",
+    "Usage",
+    "VectorQuantiser",
     "all_pairs",
     "attention",
     "attention_weights",
     "balanced_wiring",
     "balancing_scale",
+    "becomes",
     "causal",
     "certainty",
     "clip_norm",
@@ -87,15 +105,21 @@ __all__ = [
     "lattice_chance",
     "linear_scan",
     "liquid",
+    "moved_or_learned",
     "nonzero_floor",
     "pool",
     "rotary",
     "scaled_gradient",
     "selected_ticks_loss",
     "separable",
+    "silent",
     "sinusoids",
     "spectral_radius",
+    "stacked_layers",
+    "straight_through",
     "taylor",
+    "through",
     "unit_silu",
+    "usage",
     "window_moments",
 ]

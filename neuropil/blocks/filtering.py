@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from neuropil.blocks.averages import becomes
+
 Padding = Literal["same", "valid"] | tuple[int, int]
 Signal = Float[Array, "feature batch time"]
 
@@ -29,15 +31,12 @@ def margins(taps: int, padding: Padding) -> tuple[int, int]:
     >>> margins(4, "same"), margins(4, "valid"), margins(4, (2, 2))
     ((1, 2), (0, 0), (2, 2))
 
-    Raises ValueError for any other padding.
     """
     if padding == "same":
         return (taps - 1) // 2, taps // 2
     if padding == "valid":
         return 0, 0
-    if isinstance(padding, tuple) and len(padding) == 2:
-        return padding
-    raise ValueError(f"padding={padding!r}; write 'same', 'valid' or (left, right)")
+    return padding
 
 
 def _padded(x, taps, padding):
@@ -196,10 +195,9 @@ def pool(
 class BatchNorm(eqx.Module):
     r"""$(x - \mu) / \sqrt{\sigma^2 + \epsilon} \cdot g + b$ per feature of (feature, batch, time).
 
-    While training $\mu, \sigma^2$ are the batch's, and the second output is a number whose gradient at
-    the moving averages $m, v$ is $(1 - \text{momentum})(m - \mu)$ and likewise for v: a step of plain
-    gradient descent of size 1 on it is the usual update $m \leftarrow \text{momentum}\, m + (1 -
-    \text{momentum}) \mu$, so a trainer needs no second kind of state. Else m and v are used.
+    While training $\mu, \sigma^2$ are the batch's, and the second output says what the moving averages
+    become, $m \leftarrow \text{momentum}\, m + (1 - \text{momentum}) \mu$ and likewise v (see
+    `blocks.averages`). Else m and v are used.
 
     >>> norm = BatchNorm(1)
     >>> norm(jnp.array([[[1.0, 3.0]]]), True)[0].round(2).tolist()
@@ -233,9 +231,9 @@ class BatchNorm(eqx.Module):
         mean, var = (self.mean, self.var) if found is None else found
         pull = jnp.zeros(())
         if found is not None:
-            mu, sigma = jax.lax.stop_gradient(found)
-            far = jnp.sum((self.mean - mu) ** 2) + jnp.sum((self.var - sigma) ** 2)
-            pull = 0.5 * (1 - self.momentum) * far
+            keep = self.momentum
+            pull = becomes(self.mean, keep * self.mean + (1 - keep) * mean)
+            pull = pull + becomes(self.var, keep * self.var + (1 - keep) * var)
         scale = self.gain * jax.lax.rsqrt(var + self.epsilon)
         return scale, self.shift - mean * scale, pull
 

@@ -50,7 +50,7 @@ class DeepSSVEP(EEGNetwork):
         classes: int,
         *,
         key: Key[Array, ""],
-        rate: float = 250.0,
+        rate: float | int = 250.0,
         bands: int = 3,
         features: int = 120,
         scale: float = 0.01,

@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from neuropil.blocks.averages import moved_or_learned, silent
 from neuropil.blocks.filtering import clip_norm
 from neuropil.fit.deepssvep import DeepSSVEP
 from neuropil.fit.eegnets import NETWORKS
@@ -30,16 +31,6 @@ from neuropil.fit.eegparts import EEGNetwork
 from neuropil.learn import Trainer, train
 
 _CHUNK = 256  # trials predicted at once
-
-
-def averaged_or_learned(tree: EEGNetwork) -> EEGNetwork:
-    """The label of every array for `optax.multi_transform`: "average" for moving averages, else "learn"."""
-
-    def label(path, leaf):
-        name = getattr(path[-1], "name", "") if path else ""
-        return "average" if name in ("mean", "var") else "learn"
-
-    return jax.tree_util.tree_map_with_path(label, tree)
 
 
 def within_limits() -> optax.GradientTransformation:
@@ -66,7 +57,7 @@ def network_optimiser(rate: float, penalty: float = 0.0) -> optax.GradientTransf
         weights = lambda tree: jax.tree.map(lambda a: a.ndim > 1, tree)
         adam = optax.chain(optax.add_decayed_weights(penalty, weights), adam)
     parts = {"learn": adam, "average": optax.sgd(1.0)}
-    return optax.chain(optax.multi_transform(parts, averaged_or_learned), within_limits())
+    return optax.chain(optax.multi_transform(parts, moved_or_learned), within_limits())
 
 
 def network_loss(net: EEGNetwork, batch: dict[str, Array], key: Array):
@@ -75,7 +66,7 @@ def network_loss(net: EEGNetwork, batch: dict[str, Array], key: Array):
     training = "training" in batch
     logits, pull = net.forward(batch["x"], key if training else None)
     each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"])
-    loss = jnp.mean(each * batch["weight"]) + pull - jax.lax.stop_gradient(pull)
+    loss = jnp.mean(each * batch["weight"]) + silent(pull)
     return loss, {"accuracy": jnp.mean(jnp.argmax(logits, 1) == batch["y"])}
 
 

@@ -26,7 +26,12 @@ Bands = Float[np.ndarray, "band trial channel time"]
 
 
 def filter_bank(
-    x: Trials, rate: float, bands: int = 5, *, base: float = 8.0, top: float = 90.0
+    x: Trials,
+    rate: float | int,
+    bands: int = 5,
+    *,
+    base: float | int = 8.0,
+    top: float | int = 90.0,
 ) -> Bands:
     """Sub-bands from base n to `top` Hz, n = 1..bands: one section of Chebyshev type I (1 dB), zero phase.
 
@@ -52,7 +57,7 @@ def filter_bank(
 
 
 def references(
-    frequencies: Sequence[float], time: int, rate: float, harmonics: int = 5
+    frequencies: Sequence[float] | np.ndarray, time: int, rate: float | int, harmonics: int = 5
 ) -> Float[np.ndarray, "class row time"]:
     """Sines and cosines of each frequency and its harmonics, (class, 2 harmonics, time).
 

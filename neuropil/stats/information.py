@@ -7,7 +7,7 @@ from scipy.special import xlogy
 
 
 def information_transfer_rate(
-    accuracy: float | np.ndarray, classes: int, seconds: float
+    accuracy: float | int | np.ndarray, classes: int, seconds: float | int
 ) -> float | np.ndarray:
     r"""Bits a minute of choices among M classes with accuracy p, `seconds` each (the gaze shift included):
 

@@ -32,9 +32,9 @@ def check(settings: dict) -> None:
 
 
 _SMALL = dict(
-    seeds=5, data="muse-visual", people=12, blocks=5, targets=40, windows=(0.2, 0.4, 0.8), amplitude=12.0,
-    bands=3, features=40, scale=1.0, first_weights=0.03, last_drop=0.8, tune_drop=0.5, epochs=40, tune=30,
-    own_epochs=100, batch=96, step=2e-3, penalty=1e-3,
+    seeds=5, data="muse-visual", people=10, blocks=5, targets=40, windows=(0.2, 0.4, 0.8), amplitude=12.0,
+    bands=3, features=32, scale=1.0, first_weights=0.03, last_drop=0.8, tune_drop=0.5, epochs=40, tune=30,
+    own_epochs=60, batch=100, step=4e-3, penalty=1e-3,
 )  # fmt: skip
 
 STUDY = Study(
