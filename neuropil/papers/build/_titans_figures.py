@@ -42,7 +42,7 @@ def needle(results: Results) -> Figure:
         axes.set_title(title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("needles found (%)")
-    panels[1].legend(frameon=False, fontsize=8)
+    panels[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
