@@ -43,8 +43,8 @@ DIFFERS = (
     " token in random filler, not RULER. The test goes to 16 times the length of training (the paper: 4).",
     "The published table has no transformer; the linear recurrent network here is the gated delta rule.",
     "In the stored small run memory as context has not learnt the task (35 % of the needles at the trained"
-    " length itself, after 1,000 updates): its verdicts there speak of training at this size, not of the memory, which"
-    " alone finds all at that length.",
+    " length itself, after 1,000 updates): its verdicts speak of training at this size, not of the memory,"
+    " which alone finds all at that length.",
     "WikiText-2 has no training part here: characters, learnt from its validation part, in pieces of 64; it"
     " does not compare with published perplexities.",
 )
