@@ -76,7 +76,9 @@ class VectorQuantiser(eqx.Module):
         """The code of each vector."""
         book = self.codebook
         # |x|^2 is the same for all codes
-        far = jnp.sum(book**2, axis=1) - 2 * jnp.einsum("...w,kw->...k", x, book)
+        far = jnp.sum(book**2, axis=1).reshape(*(1,) * (x.ndim - 1), -1) - 2 * jnp.einsum(
+            "...w,kw->...k", x, book
+        )
         return jnp.argmin(far, axis=-1)
 
     def decode(self, codes: Int[Array, "*batch"]) -> Float[Array, "*batch width"]:

@@ -38,7 +38,7 @@ class DeepSSVEP(EEGNetwork):
     spatial_bias: Float[Array, " feature"]
     halve: Float[Array, "feature feature2 tap"]
     halve_bias: Float[Array, " feature"]
-    filter: Float[Array, "feature feature2 tap"]
+    filter: Float[Array, "feature feature2 tap2"]
     filter_bias: Float[Array, " feature"]
     dense: Dense
     drops: tuple[float, float, float] = eqx.field(static=True)

@@ -226,7 +226,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
             )
         return X
 
-    def decision_function(self, X) -> Float[np.ndarray, "trial class"]:
+    def decision_function(self, X) -> np.ndarray:
         """Logits (trial, class); of two classes their difference (trial,), as scikit-learn has it."""
         logits = self._said(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits

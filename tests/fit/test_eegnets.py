@@ -125,7 +125,7 @@ def test_a_planted_power_is_found_and_limits_and_averages_are_kept(planted):
 def test_it_stands_in_pipelines_and_searches(planted):
     x, y = planted
     pipe = make_pipeline(
-        FunctionTransformer(np.multiply, kw_args={"x2": 1.0}),
+        FunctionTransformer(np.negative),
         NeuralDecoder("shallow", options=SMALL, epochs=30, batch=20, validation=0.2, patience=30),
     )
     search = GridSearchCV(pipe, {"neuraldecoder__step": [1e-7, 0.02]}, cv=2).fit(x, y)
