@@ -243,8 +243,8 @@ def to_mne_info(recording: Recording) -> Any:
         coords = recording.data.coords
         kinds = coords["kind"].values.tolist() if "kind" in coords else ["eeg"] * len(names)
         info = lib.create_info(names, recording.rate, kinds, verbose="error")
-        if recording.positions is not None and recording.positions.shape[1] == 3:
-            scale = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "cm": 1e-2}[recording.positions_unit]
+        scale = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "cm": 1e-2}.get(recording.positions_unit)
+        if scale and recording.positions is not None and recording.positions.shape[1] == 3:
             places = dict(zip(names, recording.positions * scale, strict=True))
             placed = {n: p for n, p in places.items() if np.isfinite(p).all()}
             montage = lib.channels.make_dig_montage(placed, coord_frame="head")
