@@ -73,5 +73,5 @@ STUDY = Study(
     ),
     claim="Transfer helps every network; Shallow and Deep are not worse than the EEGNet family",
     differs=DIFFERS,
-    cost="small: about 5 minutes on two quiet cores, estimated; needs neuropil[recordings]",
+    cost="small: 10 minutes on two busy cores; needs neuropil[recordings]",
 )  # fmt: skip
