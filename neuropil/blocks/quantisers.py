@@ -37,6 +37,11 @@ def straight_through(x: Array, value: Array) -> Array:
     return x + jax.lax.stop_gradient(value - x)
 
 
+def _unit(x):
+    """Vectors of length 1 in the same directions (0 stays 0)."""
+    return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-12)
+
+
 class VectorQuantiser(eqx.Module):
     r"""The nearest row of a codebook, $q = \arg\min_k |x - e_k|$, rows being moving means of what they got.
 
@@ -44,6 +49,10 @@ class VectorQuantiser(eqx.Module):
     $e_k = S_k / N_k$, where n_k vectors of the batch have code k. With a key, a code with $N_k$ below
     `revive` times its equal share starts anew at a vector of the batch. The loss is $|x - \text{sg}\, e|^2$,
     mean over entries, times `commitment`.
+
+    `unit`: vectors and rows are taken to length 1 (Yu et al. 2022), so the nearest row is that of largest
+    cosine, and $e_k \leftarrow u(\gamma e_k + (1 - \gamma)\, u(\sum_{q = k} u(x)))$, $u(a) = a / |a|$; the
+    value has length 1 too.
 
     >>> part = VectorQuantiser.init(2, 4, key=jr.key(0))
     >>> out = part(jnp.ones((3, 2)))
@@ -58,6 +67,7 @@ class VectorQuantiser(eqx.Module):
     decay: float = eqx.field(static=True, default=0.99)
     commitment: float = eqx.field(static=True, default=0.25)
     revive: float = eqx.field(static=True, default=0.1)
+    unit: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         if not 0 <= self.decay < 1:
@@ -65,16 +75,16 @@ class VectorQuantiser(eqx.Module):
 
     @staticmethod
     def init(width: int, codes: int, *, key: Key[Array, ""], **more) -> VectorQuantiser:
-        """`codes` rows, standard normal; `more`: decay, commitment, revive."""
+        """`codes` rows, standard normal; `more`: decay, commitment, revive, unit."""
         return VectorQuantiser(jnp.ones(codes), jr.normal(key, (codes, width)), **more)
 
     @property
     def codebook(self) -> Float[Array, "code width"]:
-        return self.total / self.count[:, None]
+        return _unit(self.total) if self.unit else self.total / self.count[:, None]
 
     def encode(self, x: Float[Array, "*batch width"]) -> Int[Array, "*batch"]:
         """The code of each vector."""
-        book = self.codebook
+        book = self.codebook  # of unit rows the nearest is the same for x and for x / |x|
         # |x|^2 is the same for all codes
         far = jnp.sum(book**2, axis=1).reshape(*(1,) * (x.ndim - 1), -1) - 2 * jnp.einsum(
             "...w,kw->...k", x, book
@@ -89,6 +99,7 @@ class VectorQuantiser(eqx.Module):
         self, x: Float[Array, "*batch width"], key: Key[Array, ""] | None = None
     ) -> Quantised:
         """Quantise; with a key the moving averages are pulled and dead codes revived (training)."""
+        x = _unit(x) if self.unit else x
         codes = self.encode(x)
         rows = jax.lax.stop_gradient(self.decode(codes))
         loss = self.commitment * jnp.mean((x - rows) ** 2)
@@ -101,7 +112,12 @@ class VectorQuantiser(eqx.Module):
         share = len(flat) / len(self.count)
         # in shares of an equal use, so that `count` means the same for any size of batch
         count = self.decay * self.count + (1 - self.decay) * mine.sum(0) / share
-        total = self.decay * self.total + (1 - self.decay) * (mine.T @ flat) / share
+        got = mine.T @ flat
+        if self.unit:
+            moved = _unit(self.decay * self.codebook + (1 - self.decay) * _unit(got))
+            total = jnp.where(mine.any(0)[:, None], moved, self.codebook)
+        else:
+            total = self.decay * self.total + (1 - self.decay) * got / share
         dead = count < self.revive
         fresh = flat[jr.randint(key, (len(count),), 0, len(flat))]
         count = jnp.where(dead, 1.0, count)
@@ -110,7 +126,10 @@ class VectorQuantiser(eqx.Module):
 
 
 class ResidualQuantiser(eqx.Module):
-    """Each codebook codes what those before it left over; the value is their sum, codes (..., layer).
+    r"""Each codebook codes what those before it left over; the value is their sum, codes (..., layer).
+
+    What is left over is not scaled anew, also for codebooks of `unit` rows: vectors must be as long as the rows
+    together. `rest` times $|v - \text{sg}\, r|^2$ joins the loss: v a layer's value, r what is left after it.
 
     >>> part = ResidualQuantiser.init(2, 8, 3, key=jr.key(0))
     >>> part(jnp.ones((5, 2))).codes.shape
@@ -118,17 +137,18 @@ class ResidualQuantiser(eqx.Module):
     """
 
     layers: list[VectorQuantiser]
+    rest: float = eqx.field(static=True, default=0.0)
 
     @staticmethod
     def init(
-        width: int, codes: int, layers: int, *, key: Key[Array, ""], **more
+        width: int, codes: int, layers: int, *, key: Key[Array, ""], rest: float = 0.0, **more
     ) -> ResidualQuantiser:
         """`layers` codebooks, each half as far spread as the one before."""
         books = []
         for i, k in enumerate(jr.split(key, layers)):
             book = VectorQuantiser.init(width, codes, key=k, **more)
             books.append(eqx.tree_at(lambda b: b.total, book, book.total * 0.5**i))
-        return ResidualQuantiser(books)
+        return ResidualQuantiser(books, rest)
 
     def __call__(
         self, x: Float[Array, "*batch width"], key: Key[Array, ""] | None = None
@@ -141,6 +161,8 @@ class ResidualQuantiser(eqx.Module):
             value, left = value + rows, left - rows
             codes.append(said.codes)
             loss, pull = loss + said.loss, pull + said.pull
+            if self.rest:
+                loss += self.rest * jnp.mean((said.value - jax.lax.stop_gradient(left)) ** 2)
         return Quantised(straight_through(x, value), jnp.stack(codes, axis=-1), loss, pull)
 
     def decode(self, codes: Int[Array, "*batch layer"]) -> Float[Array, "*batch width"]:

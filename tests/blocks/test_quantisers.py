@@ -83,3 +83,29 @@ def test_usage_and_refusals():
         FiniteScalar((1, 3))
     with pytest.raises(ValueError, match="3 entries"):
         FiniteScalar((3, 3))(jnp.zeros((2, 3)))
+
+
+def test_unit_rows_take_the_largest_cosine_and_keep_their_length():
+    x = jnp.asarray(DRAW.normal(size=(64, 3)) * 4, jnp.float32)
+    part = VectorQuantiser.init(3, 8, key=jr.key(2), unit=True, decay=0.9, revive=0.0)
+    out = part(x)
+    cosine = (x @ part.codebook.T) / jnp.linalg.norm(x, axis=1)[:, None]
+    np.testing.assert_array_equal(out.codes, jnp.argmax(cosine, axis=1))
+    np.testing.assert_allclose(jnp.linalg.norm(out.value, axis=1), 1, rtol=1e-5)
+    after = moved(part, x, jr.key(0))
+    np.testing.assert_allclose(jnp.linalg.norm(after.codebook, axis=1), 1, rtol=1e-5)
+    unit = np.asarray(x / jnp.linalg.norm(x, axis=1)[:, None])
+    k = int(out.codes[0])
+    mean = unit[np.asarray(out.codes) == k].sum(0)
+    row = 0.9 * np.asarray(part.codebook[k]) + 0.1 * mean / np.linalg.norm(mean)
+    np.testing.assert_allclose(after.codebook[k], row / np.linalg.norm(row), atol=1e-5)
+    unused = np.setdiff1d(np.arange(8), np.asarray(out.codes))
+    np.testing.assert_allclose(after.codebook[unused], part.codebook[unused], atol=1e-6)
+
+
+def test_what_is_left_after_a_layer_pulls_its_value():
+    part = ResidualQuantiser.init(2, 4, 1, key=jr.key(3), rest=0.4, unit=True, commitment=0.0)
+    x = jnp.array([[2.0, 0.5]])
+    row = part.layers[0](x).value
+    loss = part(x).loss
+    assert float(loss) == pytest.approx(0.4 * float(jnp.mean((row - (x - row)) ** 2)), rel=1e-5)
