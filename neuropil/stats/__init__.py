@@ -1,5 +1,6 @@
 """Score, intervals, nulls and noise ceilings. Arrays only; no JAX but in `likelihood` and `complexity`."""
 
+from neuropil.stats.affinity import slope_affinity, window_correlation
 from neuropil.stats.auroc import auroc, midranks
 from neuropil.stats.ceiling import ceiling, correlate, halves, reliability, spearman_brown, split
 from neuropil.stats.information import information_transfer_rate
@@ -42,9 +43,11 @@ __all__ = [
     "permutation_p",
     "reliability",
     "shifts",
+    "slope_affinity",
     "spearman_brown",
     "split",
     "synchrony",
     "van_rossum",
     "victor_purpura",
+    "window_correlation",
 ]

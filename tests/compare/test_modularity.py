@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuropil.compare.modularity import communities, gini, modularity
+from neuropil.compare.modularity import communities, gini, louvain, modularity
 
 
 def planted(within, between, n=60, seed=0):
@@ -32,6 +32,22 @@ def test_planted_groups_are_found_and_random_graphs_have_less():
     assert all(len(set(found[group == g])) == 1 for g in range(3))
     even, _ = planted(0.2, 0.2)
     assert modularity(even, communities(even)) < modularity(a, found) / 2
+
+
+def test_louvain_reaches_the_planted_groups_and_a_bottom_of_single_moves():
+    a, group = planted(0.6, 0.05)
+    found = louvain(a)
+    pairs = (found[:, None] == found) == (group[:, None] == group)
+    assert pairs.all()
+    assert len(set(louvain(a, resolution=0.1))) == 1
+    assert len(set(louvain(a, resolution=3.0))) > 3
+    even, _ = planted(0.2, 0.2, n=30)
+    best = louvain(even)
+    for i in range(30):
+        for to in range(best.max() + 1):
+            moved = best.copy()
+            moved[i] = to
+            assert modularity(even, moved) <= modularity(even, best) + 0.02
 
 
 def test_gini_and_wrong_weights():

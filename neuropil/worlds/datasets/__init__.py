@@ -38,7 +38,7 @@ def load(name: str, *, progress: bool = True):
     `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`; `shd`, `ssc`: `SpikingSpeech`;
     `event-camera-samples`: {file: `Events`}; `eeglab-visual-attention`, `neuromag-average`: `Recording`;
     `tiny-shakespeare`, `wikitext2-valid-test`: `Text`;
-    `muse-visual`: {experiment: `Recording`}.
+    `muse-visual`: {experiment: `Recording`}; `celegans-whole-brain-calcium`: `Recording`.
     Errors: those of `fetch`, and ValueError where a file does not hold what it should.
     """
     card = info(name)
@@ -98,6 +98,10 @@ def load(name: str, *, progress: bool = True):
         from .celegans import load_worm
 
         return load_worm(paths, about)
+    if card.kind == "calcium":
+        from .celegans import load_calcium
+
+        return load_calcium(next(iter(paths.values())), about)
     from .hippocampus import load_session
 
     return load_session(name, paths, about)

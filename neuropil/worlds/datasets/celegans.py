@@ -1,9 +1,12 @@
-"""Synapses of the nematode C. elegans as edge lists (Cook 2019, White 1986)."""
+"""The nematode C. elegans: synapses as edge lists (Cook 2019, White 1986), calcium of named neurons."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+
+from neuropil.recordings import Recording
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,20 @@ def load_worm(paths: dict[str, Path], about: dict[str, str]) -> Worm:
         for column in ("pre", "post"):  # VB01 in one table, VB1 in the other
             table[column] = table[column].str.replace(r"^([A-Z]+)0+(\d)", r"\1\2", regex=True)
     return Worm(cook, white, about)
+
+
+def load_calcium(path: Path, about: dict[str, str]) -> Recording:
+    """One trial of all frames, evenly spaced at the median step; units by name (VB2, not VB02)."""
+    with np.load(path) as held:
+        missing = {"trace_z", "time_s", "neuron"} - set(held)
+        if missing:
+            raise ValueError(f"{path.name} has no {', '.join(sorted(missing))}")
+        traces, seconds, names = held["trace_z"], held["time_s"], held["neuron"]
+    labels = pd.Series(names).str.replace(r"^([A-Z]+)0+(\d)", r"\1\2", regex=True)
+    return Recording.from_array(
+        traces.T[None],
+        rate=1 / float(np.median(np.diff(seconds))),
+        unit="z-score",
+        labels=list(labels),
+        about=about,
+    )
