@@ -47,3 +47,41 @@ def test_evidence_beliefs_and_best_path(kind, x64):
     found, best = jax.jit(viterbi)(model, xs)
     np.testing.assert_array_equal(found, path)
     np.testing.assert_allclose(best, log_p, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "gaussian"])
+def test_em_of_several_sequences_climbs_as_hmmlearn_does(kind, x64):
+    """Ten iterations from the same start, two sequences: the same likelihoods and the same parameters."""
+    from neuropil.fit.emissions import Gaussian, Poisson
+    from neuropil.fit.hmm import HMM
+
+    draw = np.random.default_rng(3)
+    state = np.repeat(draw.integers(0, 3, 40), 20)
+    lengths, stay = [500, 300], 0.9
+    if kind == "poisson":
+        y = draw.poisson(draw.gamma(2, 2, (3, 4))[state])
+        start = {"rate": draw.gamma(2, 2, (3, 4))}
+        ours = HMM(3, Poisson(strength=0.0), start=start, stay=stay, iterations=10, tolerance=0)
+        peer = hmm.PoissonHMM(
+            3, n_iter=10, tol=-np.inf, init_params="", lambdas_prior=0.0, lambdas_weight=0.0
+        )
+        peer.lambdas_ = start["rate"].copy()
+    else:
+        y = 3 * draw.normal(size=(3, 2))[state] + draw.normal(size=(800, 2))
+        start = {"mean": draw.normal(size=(3, 2)), "cov": np.stack([2 * np.eye(2)] * 3)}
+        ours = HMM(3, Gaussian(floor=0.0), start=start, stay=stay, iterations=10, tolerance=0)
+        peer = hmm.GaussianHMM(
+            3, "full", n_iter=10, tol=-np.inf, init_params="", covars_prior=0.0, covars_weight=0.0,
+            min_covar=0.0,
+        )  # fmt: skip
+        peer.means_, peer.covars_ = start["mean"].copy(), start["cov"].copy()
+    peer.startprob_ = np.ones(3) / 3
+    peer.transmat_ = np.full((3, 3), 0.05) + 0.85 * np.eye(3)
+    ours.fit(y, lengths=lengths)
+    peer.fit(y, lengths)
+    np.testing.assert_allclose(ours.history_, peer.monitor_.history, rtol=1e-6)
+    np.testing.assert_allclose(ours.transition_, peer.transmat_, atol=1e-5)
+    assert ours.log_likelihood(y, lengths=lengths) == pytest.approx(
+        peer.score(y, lengths), rel=1e-6
+    )
+    np.testing.assert_array_equal(ours.predict(y, lengths=lengths), peer.predict(y, lengths))
