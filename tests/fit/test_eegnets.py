@@ -122,6 +122,7 @@ def test_a_planted_power_is_found_and_limits_and_averages_are_kept(planted):
     assert tuned.score(x[60:], y[60:]) == model.score(x[60:], y[60:])
 
 
+@pytest.mark.slow
 def test_it_stands_in_pipelines_and_searches(planted):
     x, y = planted
     pipe = make_pipeline(

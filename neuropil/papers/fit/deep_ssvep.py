@@ -70,5 +70,5 @@ STUDY = Study(
     ),
     claim="Information transfer rate with 0.4 s of flicker above FBCCA and TRCA",
     differs=DIFFERS,
-    cost="small: about 5 minutes on two quiet cores, estimated; needs neuropil[recordings]",
+    cost="small: 10 minutes on two busy cores; needs neuropil[recordings]",
 )  # fmt: skip
