@@ -2,7 +2,8 @@
 //
 // A tick is one chain of dependent operations, from the log variance believed yesterday to the one believed
 // today, so what counts is its latency: variances are carried beside precisions to keep divisions side by side,
-// and the logarithm that bounds a step is taken only where the step is long.
+// whatever does not wait for the error of the level below is multiplied out before it, how far a mean moved is
+// kept rather than subtracted again, and the logarithm that bounds a step is taken only where the step is long.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -23,7 +24,7 @@ static constexpr int64_t kBlock = 64;
 template <typename T>
 struct Level {
   T mean, precision, variance, omega, rho, lambda, kappa;  // kappa: coupling to the level above
-  T ahead, before, spread, inverse, change, log_change, step;  // predicted mean, variances, 1 / spread, ...
+  T ahead, moved, before, spread, inverse, change, log_change, step;  // predicted mean, mean - it, ...
 };
 
 // e^x for |x| <= 88, within an ulp: 2^n times a Taylor series of what is left, at most log(2) / 2. Inline, as a
@@ -61,6 +62,9 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
     a[i] = Level<T>{p[0], p[1], 1 / p[1], p[2], p[3], p[4], p[5]};
   }
   T block[n * kBelief + 2][kBlock];
+  T drift[n], rest[n];  // of a predicted mean and of log Omega, what no tick changes
+  for (int i = 0; i < n; ++i) drift[i] = dt * a[i].rho, rest[i] = log_dt + a[i].omega;
+  const T pull = psi * noise, push = psi * psi * noise, blur = 1 / noise;
   const T top_log = clip<T>(log_dt + a[n - 1].omega, -bound, bound), top = std::exp(top_log);
   for (int64_t t = 0; t < ticks; ++t) {
 #pragma GCC unroll 4
@@ -70,14 +74,14 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
         x.log_change = top_log;
         x.change = top;
       } else {
-        x.log_change = clip<T>(log_dt + x.omega + x.kappa * a[i + 1].ahead, -bound, bound);
+        x.log_change = clip<T>(rest[i] + x.kappa * a[i + 1].ahead, -bound, bound);
         x.change = exponential(x.log_change);
       }
       x.before = x.variance;
       x.spread = x.variance + x.change;
       x.inverse = 1 / x.spread;
       x.step = x.change * x.inverse;
-      x.ahead = x.lambda * x.mean + dt * x.rho;
+      x.ahead = x.lambda * x.mean + drift[i];
     }
     const T expected = psi * a[0].ahead, seen = u[t];
     T p = expected, gain, weight, variance;
@@ -87,27 +91,29 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
       weight = psi * psi * variance;
       gain = psi * (seen - p);
     } else {
-      variance = 1 / noise + psi * psi * a[0].spread;
-      weight = psi * psi * noise;
-      gain = psi * noise * (seen - p);
+      variance = blur + psi * psi * a[0].spread;
+      weight = push;
+      gain = pull * (seen - p);
     }
     if (seen == seen) {
       a[0].precision = std::min(a[0].inverse + weight, largest);
       a[0].variance = std::max(a[0].spread / (1 + weight * a[0].spread), 1 / largest);
-      a[0].mean = a[0].ahead + gain * a[0].variance;
+      a[0].moved = gain * a[0].variance;
+      a[0].mean = a[0].ahead + a[0].moved;
 #pragma GCC unroll 4
       for (int i = 1; i < n; ++i) {
         const Level<T>& c = a[i - 1];
         Level<T>& x = a[i];
-        const T moved = c.mean - c.ahead, beta = c.variance + moved * moved;
-        const T error = c.inverse * beta - 1, k = c.kappa, g = c.step;
-        T now = x.inverse + k * k * g * (g + (2 * g - 1) * error) / 2;
+        const T k = c.kappa, g = c.step, half = k * g / 2, full = k * half, ahead = half * x.spread;
+        const T flat = x.inverse + full * g, slope = full * (2 * g - 1);  // precision at error 0, its change
+        const T beta = c.variance + c.moved * c.moved, error = c.inverse * beta - 1;
+        T now = flat + slope * error;
         const T least = std::max(x.inverse / 2, 1 / largest);
         now = bounded ? (now < least ? least : now) : (now > 0 ? now : nan);
         now = now > largest ? largest : now;
         x.precision = now;
         x.variance = 1 / now;
-        const T step = k * g * error * (first ? x.spread : x.variance) / 2;
+        const T step = first ? ahead * error : half * error * x.variance;
         const T change = k * step, room = std::max(beta - c.before, tiny);
         T kept = step;
         if (bounded && !(change >= -reach && change <= reach)) {
@@ -115,6 +121,7 @@ static void filter(int64_t ticks, const T* u, const T* numbers, const T* input, 
           const T within = clip(change, -reach, most);
           kept = within == change ? step : step * (within / change);
         }
+        x.moved = kept;
         x.mean = x.ahead + kept;
       }
     } else {
