@@ -52,7 +52,7 @@ def test_shifted_traces_keep_each_trace_but_not_what_they_share():
 def test_arms_on_the_small_planted_worms():
     import jax.random as jr
 
-    s = STUDY.scales["small"] | dict(starts=1, sweeps=60)
+    s = STUDY.scales["small"] | dict(starts=1, sweeps=60, neurons=24, most=2)
     found = {a: page.motifs(page.Method(**m), s, jr.key(0)) for a, m in
              {"ntf": {}, "shifted": dict(shifted=True)}.items()}  # fmt: skip
     assert found["ntf"]["pair"].mean() > found["shifted"]["pair"].mean() + 0.2
