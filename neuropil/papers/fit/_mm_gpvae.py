@@ -183,7 +183,11 @@ class Learning(System):
         else:  # a kernel this short is white, and the gradient of its length is 0
             gp = ExactGP.of(s["bins"], **(begin | ({"length": WHITE} if self.how == "iid" else {})))
         mean = jnp.maximum(counts[train].mean((0, 1)), 1e-2)
-        model = MultiModal(gp, mean, images.shape[2], s["widths"], fold(key, "weights"))
+        # begins at the variance of the pixels: with much more, images would weigh too little at first and
+        # spikes alone settle how their two latents are mixed
+        noise = (images[train] ** 2).mean()
+        weights = fold(key, "weights")
+        model = MultiModal(gp, mean, images.shape[2], s["widths"], weights, noise)
         uses = Uses.of(self.modalities)
         rng = np.random.default_rng(np.asarray(jr.key_data(fold(key, "order"))))
         model, losses = learn(

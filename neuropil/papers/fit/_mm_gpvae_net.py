@@ -22,7 +22,7 @@ from neuropil.fit.gp import ExactGP, FourierGP, expected_poisson
 from neuropil.learn import Trainer
 from neuropil.wiring import Dense
 
-LATENTS = ("neural", "shared", "image")
+FAST = ("loading", "offset", "log_noise")  # learn at the second rate
 
 
 class Uses(NamedTuple):
@@ -89,7 +89,15 @@ class MultiModal(eqx.Module):
     decoder: Stack
     log_noise: Float[Array, ""]
 
-    def __init__(self, gp, rates: Float[Array, " neuron"], pixels: int, widths, key):
+    def __init__(
+        self,
+        gp,
+        rates: Float[Array, " neuron"],
+        pixels: int,
+        widths,
+        key,
+        noise: Float[Array, ""] | float = 0.1,
+    ):
         a, b, c, d, e, f = jr.split(key, 6)
         neurons, wide = len(rates), tuple(widths)
         self.gp = gp
@@ -100,7 +108,7 @@ class MultiModal(eqx.Module):
         self.spike_time = AcrossTime(gp, d) if fourier else None
         self.image_time = AcrossTime(gp, e) if fourier else None
         self.loading, self.offset = 0.1 * jr.normal(f, (neurons, 2)), jnp.log(rates)
-        self.log_noise = jnp.log(jnp.asarray(0.1, float))
+        self.log_noise = jnp.log(jnp.asarray(noise, float))
 
     def _encode(self, net, across, x):
         """Mean and log sd (trial, 2, coefficient) of one modality's two latents."""
@@ -157,10 +165,10 @@ def objective(model: MultiModal, batch: dict, key: PRNGKeyArray):
 
 @lru_cache
 def optimiser(rate: float, loading_rate: float) -> optax.GradientTransformation:
-    """Adam; loadings and offsets of the neurons at a rate of their own."""
+    """Adam; the linear part of the neurons and the noise of the pixels at a rate of their own."""
 
     def kinds(model):
-        of = lambda path, _: "fast" if path[0].name in ("loading", "offset") else "slow"
+        of = lambda path, _: "fast" if path[0].name in FAST else "slow"
         return jax.tree_util.tree_map_with_path(of, model)
 
     return optax.multi_transform(

@@ -37,7 +37,8 @@ DIFFERS = (
     " numbers come from 240 trials, 700 passes and 3.2 million parameters.",
     "The zoom's deviation is 0.3 around 1 (official 0.9): with 0.9 the digit often vanishes and the zoom cannot"
     " be known.",
-    "The map from bins to coefficients begins as the regression by the prior; no clipping of gradients.",
+    "The map from bins to coefficients begins as the regression by the prior; the noise of"
+    " the pixels begins at their variance and learns at the rate of the loadings; no clipping of gradients.",
     "The length begins at 15 bins (official 30); R2 is by an affine regression fitted on training trials, where"
     " the official error is fitted and measured on test trials.",
     "The official comparison (196 square degrees for the Fourier model, 3,807 and 3,812 for the time-domain one"

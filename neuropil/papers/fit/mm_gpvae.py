@@ -72,5 +72,5 @@ STUDY = Study(
     ),
     claim="Fourier-domain GP latents, shared and independent, recovered from spikes and images",
     differs=DIFFERS,
-    cost="small: about 60 s for each seed of all arms on one core, estimated",
+    cost="small: about 80 s for each seed of all arms on one core, by a pilot of one arm",
 )  # fmt: skip
