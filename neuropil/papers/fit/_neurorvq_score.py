@@ -1,0 +1,114 @@
+"""Numbers, references and figures of neurorvq.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neuropil.fit.spectra import BANDS
+from neuropil.studies import Metric, Results
+
+METRICS = {
+    "nmse": Metric("error power over signal power", better="lower"),
+    "worst": Metric("the same, worst band", better="lower"),
+    "nmse_alpha": Metric("the same, 8 to 13 Hz", better="lower"),
+    "nmse_beta": Metric("the same, 13 to 30 Hz", better="lower"),
+    "nmse_gamma": Metric("the same, 30 to 45 Hz", better="lower"),
+    "phase_gamma": Metric("phase error, 30 to 45 Hz (1: unrelated)", better="lower"),
+    "bits": Metric("rate", "bits a patch of 1 s", better="lower"),
+    "perplexity": Metric("perplexity of a codebook"),
+}
+GAPS = ("bits", "perplexity", "losses")
+
+CITE = """@article{barmpas2025neurorvq,
+  title = {NeuroRVQ: Multi-Scale EEG Tokenization for Generative Large Brainwave Models},
+  author = {Barmpas, Konstantinos and others},
+  journal = {arXiv preprint arXiv:2510.13068},
+  year = {2025}
+}"""
+
+DIFFERS = (
+    "One person's four-electrode recording in place of a pretraining corpus; width 50, one layer, 16 codes'"
+    " dimensions, 4 stages of 64 codes in place of width 200, 12 layers, 128, and 8 stages of 8,192: 96 bits a"
+    " patch and channel in place of 416. Only the tokeniser is here, not the model pretrained on its tokens.",
+    "The optimiser of the tokeniser is not published: Adam, gradients clipped to length 1.",
+    "Spectra are halves (a real signal's other half repeats them), amplitudes standardised by moments of the"
+    " training runs for each frequency in place of one mean and deviation of each sample, so that nothing"
+    " but codes and patches' own mean and deviation is sent. One group in group norm.",
+    "Codebooks begin at random directions, not by k-means, and dead codes come back (the release has no"
+    " revival); the gradient goes straight through all stages at once, not through the length each divides by.",
+    "No class token, and the attention's queries and keys are not normalised.",
+    "The errors by band of the paper's table could not be read; none is quoted. The transform coder is ours: a"
+    " cosine transform, one uniform step, ideal entropy codes learned on the training runs.",
+)
+
+LOOK = {
+    "neurorvq": ("four scales, four stages", "#0072b2", "o-"),
+    "single-scale": ("one scale, same bits", "#56b4e9", "s--"),
+    "one-code": ("four scales, one stage", "#d55e00", "^--"),
+    "raw-angle": ("squared difference of angles", "#e69f00", "v--"),
+    "dct": ("cosine transform, same bits", "#000000", "D-"),
+    "unquantised": ("nothing quantised", "#009e73", "x:"),
+    "shuffled": ("codes of other windows", "#999999", "+:"),
+}
+
+
+def score(settings: dict, history: dict) -> dict:
+    """The last tick's numbers; what an arm does not have is left out."""
+    last = {name: np.asarray(values[-1], float) for name, values in history.items()}
+    errors = dict(zip(BANDS, last["errors"], strict=True))
+    found = {
+        "nmse": last["nmse"],
+        "worst": max(e[0] for e in errors.values()),
+        "nmse_alpha": errors["alpha"][0],
+        "nmse_beta": errors["beta"][0],
+        "nmse_gamma": errors["gamma"][0],
+        "phase_gamma": errors["gamma"][2],
+        "bits": last["bits"],
+        "perplexity": last["perplexity"],
+    }
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def _bands(results: Results):
+    """Error of each band by arm: mean over seeds, interval; and a reconstructed window."""
+    from matplotlib.figure import Figure
+
+    from neuropil.stats.intervals import t_interval
+
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    at = np.arange(len(BANDS))
+    for arm, (label, colour, style) in LOOK.items():
+        if arm not in results.history:
+            continue
+        values = results.stacked(arm, "errors")[:, -1, :, 0]
+        left.plot(at, values.mean(0), style, color=colour, label=label, ms=4, lw=1.2)
+        if len(values) > 1 and np.ptp(values) > 0 and arm != "dct":
+            ends = np.array([t_interval(v)[1:3] for v in values.T])
+            left.fill_between(at, *ends.T, color=colour, alpha=0.15, lw=0)
+    left.axhline(1.0, color="grey", lw=0.8, ls=":")
+    left.set_xticks(at, [f"{n}\n{a:g}-{b:g} Hz" for n, (a, b) in BANDS.items()], fontsize=7)
+    left.set_ylabel("error power / signal power")
+    left.set_ylim(bottom=0)
+    left.legend(frameon=False, fontsize=6.5)
+    for shift, arm in enumerate(("neurorvq", "dct")):
+        if arm not in results.history:
+            continue
+        truth, guess = results.stacked(arm, "example")[0, -1]
+        time = np.arange(len(truth)) / 200.0
+        right.plot(
+            time, truth - 7 * shift, color="#999999", lw=1.0, label="signal" if not shift else None
+        )
+        right.plot(time, guess - 7 * shift, color=LOOK[arm][1], lw=1.0, label=LOOK[arm][0])
+    right.set_xlabel("time (s)")
+    right.set_ylabel("one channel, test run (deviations)")
+    right.set_yticks([])
+    right.legend(frameon=False, fontsize=6.5, loc="upper right")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def figures(results: Results) -> dict:
+    """Errors by band beside a window."""
+    return {"bands": _bands(results)}
