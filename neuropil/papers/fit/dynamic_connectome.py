@@ -81,5 +81,5 @@ STUDY = Study(
     ),
     claim="Recovers planted communities and their time courses",
     differs=DIFFERS,
-    cost="small: about 3 minutes on two cores, estimated",
+    cost="small: about 4 minutes for all arms and seeds on two busy cores",
 )  # fmt: skip
