@@ -19,10 +19,19 @@ gc.set_threshold(50_000, 20, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# a handful by default; CI runs the tests of all papers after the suite
+PAPERS = {"hlop", "htm", "pyhgf", "nested_dynamical_systems", "neuroformer", "deep_ssvep", "bridge"}
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What shares compiled functions runs in one worker: a file, or an example of the contract."""
+    """What shares compiled functions runs in one worker: a file, or an example of the contract.
+
+    Tests of papers are slow, but for a handful.
+    """
     for item in items:
+        if item.path.parent.name == "papers" and item.path.stem.removeprefix("test_") not in PAPERS:
+            item.add_marker(pytest.mark.slow)
         names = item.callspec.params if hasattr(item, "callspec") else {}
         shared = names["name"] if item.path.name == "test_contract.py" and "name" in names else ""
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {shared}".strip()))

@@ -74,6 +74,7 @@ def test_two_convolutions_with_nothing_between_are_one():
     np.testing.assert_allclose(fused(jnp.asarray(x, jnp.float32)), want, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_of_fusions_separable_filters_one_tap_sees_data():
     branch = Branch(4, 2, 2, 4, (8, 8), (4, 2), 0.5, "same", True, jr.key(0), 0.99)
     x = jnp.asarray(DRAW.normal(size=(4, 3, 40)), jnp.float32)

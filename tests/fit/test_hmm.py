@@ -94,7 +94,9 @@ TRUE = {
 }
 
 
-@pytest.mark.parametrize("name", TRUE)
+@pytest.mark.parametrize(
+    "name", [n if n == "poisson" else pytest.param(n, marks=pytest.mark.slow) for n in TRUE]
+)
 def test_what_was_simulated_is_recovered_up_to_the_order_of_states(name):
     emission, params = TRUE[name]
     params = {k: jnp.asarray(v) for k, v in params.items()}

@@ -128,6 +128,7 @@ def test_masked_entries_teach_nothing():
     np.testing.assert_allclose(slope, want, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "options"),
     [

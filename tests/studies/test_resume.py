@@ -27,6 +27,8 @@ def start(toy, out, *more, nap="0.15", **env):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # a shell that starts the tests in the background hands on an interrupt that is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
