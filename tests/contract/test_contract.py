@@ -60,7 +60,7 @@ LONG = {
         "oja",
         "dense by events",
     ),
-    *("kalman", "synchronisation", "truncated backpropagation"),
+    *("kalman", "synchronisation", "truncated backpropagation", "neural memory"),
 }
 assert set(EXAMPLES) >= LONG, LONG - set(EXAMPLES)
 each_or_slow = pytest.mark.parametrize(
