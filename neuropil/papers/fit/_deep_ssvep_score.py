@@ -45,7 +45,10 @@ DIFFERS = (
 
 def score(settings: dict, history: dict) -> dict:
     """Means over people of each window length; the real recording."""
-    found = {}
+    lengths = {str(round(1000 * seconds)) for seconds in settings["windows"]}
+    found = {key: np.nan for key in METRICS if "_" in key and key.split("_")[1] not in lengths}
+    if settings["data"] == "simulated":
+        found["muse"] = np.nan  # no real person at this scale
     for name in ("rate", "accuracy"):
         values = np.asarray(history[name], float)
         for i, seconds in enumerate(settings["windows"]):

@@ -58,7 +58,9 @@ def score(settings: dict, history: dict) -> dict:
         found["gain"] = found["transfer"] - found["within"]
     for name in ("n170", "p300"):
         values = np.asarray(history[name], float)
-        if np.isfinite(values).any():
+        if settings["data"] == "simulated":
+            found[name] = np.nan  # no real person at this scale
+        elif np.isfinite(values).any():
             found[name] = float(values[np.isfinite(values)][0])
     return found
 
