@@ -17,6 +17,7 @@ class TransformerLayer(eqx.Module):
 
     The mask says which token may look at which (True: may); tokens have no order but what they carry.
 
+    >>> import jax.numpy as jnp
     >>> part = TransformerLayer.init_normal(8, 2, key=jr.key(0))
     >>> part(jnp.ones((5, 8))).shape
     (5, 8)
@@ -68,6 +69,7 @@ def through(
 ) -> Float[Array, "token width"]:
     """Tokens through layers made by `stacked_layers`, by a scan over their leading axis.
 
+    >>> import jax.numpy as jnp
     >>> layers = stacked_layers(3, 8, 2, key=jr.key(0))
     >>> through(layers, jnp.ones((5, 8))).shape
     (5, 8)
