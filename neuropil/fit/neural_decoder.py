@@ -152,7 +152,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
         labels, self.classes_ = encoder.transform(y).astype(np.int32), encoder.classes_
         if len(self.classes_) < 2:
             raise ValueError(
-                "The classes are 1: a decoder needs at least 2 classes among the labels"
+                f"y holds {len(self.classes_)} class: a decoder needs at least 2 among the labels"
             )
         scale = float(np.std(X))
         if 0 < scale < 1e-3:

@@ -139,7 +139,7 @@ def test_bad_input_is_named(planted):
     model = NeuralDecoder("shallow", options=SMALL, epochs=1)
     with pytest.raises(ValueError, match="trial, channel, time"):
         model.fit(x[:, 0], y)
-    with pytest.raises(ValueError, match="classes are 1"):
+    with pytest.raises(ValueError, match="1 class"):
         model.fit(x, np.zeros(80))
     with pytest.raises(ValueError, match="NaN"):
         model.fit(np.where(x > 0, np.nan, x), y)
