@@ -10,8 +10,8 @@ from neuropil.studies import Metric, Results
 NAMES = (*WORLDS, "real")
 ABOUT = {
     "few": "few sequences",
-    "many": "three times as many",
-    "gaussian": "Gaussian about one matrix",
+    "many": "three times",
+    "gaussian": "Gaussian W",
     "apart": "nothing shared",
     "real": "hippocampal units",
 }
