@@ -28,6 +28,8 @@ CITE = """@article{darlow2025ctm,
 }"""
 
 DIFFERS = (
+    "A first pilot (seed 100, none of the judged ones) was scored on the test samples, before there were"
+    " validation samples, and its numbers were seen before the claims were written.",
     "Parity of 16 values (the paper: 64), about 34,000 parameters (5 million), 64 neurons (1,024), up to 16"
     " ticks (100), 2,400 updates of 64 samples by Adam with gradients clipped to norm 1 (200,000, clipped by"
     " quantiles). Learning rates were chosen among two or three on validation samples by one seed that is not"
