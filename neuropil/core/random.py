@@ -5,6 +5,7 @@ import zlib
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Key
 
 
@@ -26,6 +27,17 @@ def fold(key: Key[Array, "*T"], name: str | int) -> Key[Array, "*T"]:
     for _ in range(key.ndim):
         child = jax.vmap(child)
     return child(key)
+
+
+def generator(key: Key[Array, ""], name: str | int | None = None) -> np.random.Generator:
+    """NumPy's random numbers from a key, or from its child of that name: for what is drawn once.
+
+    >>> a, b = generator(jr.key(0), "x"), generator(fold(jr.key(0), "x"))
+    >>> int(a.integers(1000)) == int(b.integers(1000))
+    True
+    """
+    key = key if name is None else fold(key, name)
+    return np.random.default_rng(np.asarray(jr.key_data(key)))
 
 
 def named_keys(key: Key[Array, ""], names) -> dict[str, Key[Array, ""]]:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from jax import Array
 
 from neuropil.core import fold
 from neuropil.wiring.sparse import Sparse
-
-
-def generator(key: Array) -> np.random.Generator:
-    """NumPy's random numbers from a JAX key, for what is drawn once and has no fixed size."""
-    return np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
 
 
 @dataclass(frozen=True)
@@ -24,6 +18,7 @@ class Edges:
 
     **Arguments**: `pre`, `post` (edge,), `n_pre`, `n_post` the sizes of the two populations.
 
+    >>> import jax
     >>> ring = Edges(np.array([0, 1, 2]), np.array([1, 2, 0]), 3, 3)
     >>> len(ring), ring.in_degree().tolist()
     (3, [1, 1, 1])
@@ -106,6 +101,7 @@ def blocks(sizes: dict[str, int], links: dict[str, Link], key: Array) -> Edges:
     - `links`: {"pre>post": probability, or a generator (n_pre, n_post, key) -> Edges}. No cell meets
       itself where a probability is given.
 
+    >>> import jax
     >>> net = blocks({"E": 80, "I": 20}, {"E>I": 0.5, "I>E": 1.0}, jax.random.key(0))
     >>> net.n_pre, int((net.pre >= 80).sum())
     (100, 1600)

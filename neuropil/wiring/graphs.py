@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jax import Array
 
-from neuropil.wiring.edges import Edges, generator
+from neuropil.core.random import generator
+from neuropil.wiring.edges import Edges
 
 
 def _both_ways(a: np.ndarray, b: np.ndarray, n: int) -> Edges:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from jax import Array
 
-from neuropil.wiring.edges import Edges, generator
+from neuropil.core.random import generator
+from neuropil.wiring.edges import Edges
 
 
 def _check_probability(owner: str, p: float) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from neuropil.core import param
+from neuropil.core.random import generator
 from neuropil.wiring.base import Wiring
 from neuropil.wiring.events import collect, deliver
 
@@ -98,7 +99,7 @@ class Sparse(Wiring):
         from neuropil.wiring.random import distinct  # which itself makes wires of this class
 
         a, b = jax.random.split(key)
-        rng = np.random.default_rng(np.asarray(jax.random.key_data(a)).astype(np.uint32))
+        rng = generator(a)
         target = distinct(rng, pre, post, fan_out)
         scale = (max(pre * fan_out / post, 1.0)) ** -0.5
         drawn = scale * jax.random.normal(b, target.shape)

@@ -13,17 +13,12 @@ from jax import Array, lax
 
 from neuropil.belief import DiscriminativeKalman, Kalman
 from neuropil.core import System, run, start
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.filters import DiscriminativeKalmanDecoder, KalmanDecoder
 
 D = 10  # dimensions of the known model
 WIDE = 5.0  # noise variance of its second component
 REPAIR = {"dkf": "clip", "drop": "drop", "robust": "robust", "regression": "clip"}
-
-
-def generator(key: Array, name: str) -> np.random.Generator:
-    """The random numbers of a part of a seed, the same in all arms."""
-    return np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))
 
 
 def errors(guess, truth) -> float:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import equinox as eqx
-import jax.random as jr
 import numpy as np
 from scipy.spatial.distance import squareform
 from sklearn.metrics import normalized_mutual_info_score
 
 from neuropil.compare.modularity import louvain
 from neuropil.core import System
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.blockmodel import block_model
 from neuropil.fit.factor import factor_match, nonnegative_cp
 from neuropil.papers.fit._dynamic_connectome_data import (
@@ -44,11 +43,6 @@ class Method:
     def judges_graphs(self) -> bool:
         """Whether the benchmark of graphs tells this arm from others."""
         return self == Method() or self == Method(groups="louvain") or self.shifted
-
-
-def generator(key, name: str) -> np.random.Generator:
-    """The random numbers of a part of a seed, the same in all arms."""
-    return np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))
 
 
 def correlation(a, b) -> float:

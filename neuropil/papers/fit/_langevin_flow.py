@@ -12,7 +12,7 @@ import jax.random as jr
 import numpy as np
 
 from neuropil.core import System
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.gpfa import GPFA, PoissonReadout
 from neuropil.fit.langevin import LangevinFlow
 from neuropil.fit.sequential import SequentialAutoencoder, SequentialVAE
@@ -39,11 +39,6 @@ class Segments:
     """Counts (segment, bin, unit) of a recording."""
 
     counts: np.ndarray
-
-
-def generator(key, name: str) -> np.random.Generator:
-    """The random numbers of a part of a seed, the same in all arms."""
-    return np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))
 
 
 def population(rng: np.random.Generator, s: dict) -> Trials:

@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 
 from neuropil.core import System
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.gp import ExactGP, FourierGP, squared_exponential
 from neuropil.papers.fit._mm_gpvae_net import MultiModal, Uses, answers, learn
 from neuropil.papers.fit._mm_gpvae_score import affine_r2
@@ -189,7 +189,7 @@ class Learning(System):
         weights = fold(key, "weights")
         model = MultiModal(gp, mean, images.shape[2], s["widths"], weights, noise)
         uses = Uses.of(self.modalities)
-        rng = np.random.default_rng(np.asarray(jr.key_data(fold(key, "order"))))
+        rng = generator(key, "order")
         model, losses = learn(
             model, counts[train], images[train], uses, epochs=s["epochs"], batch=s["batch"],
             rates=(s["rate"], s["loading_rate"]), key=fold(key, "noise"), rng=rng,

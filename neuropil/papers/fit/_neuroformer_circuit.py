@@ -16,7 +16,7 @@ import numpy as np
 
 from neuropil.compare.connectivity import direction, edges
 from neuropil.core import System, start
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.glm import GLM
 from neuropil.fit.spiketransformer import Behaviour
 from neuropil.fit.tokens import SpikeTokens, Windows
@@ -225,7 +225,7 @@ class Tokens(System):
         lengths = (int(s[k]) for k in ("bins", "length", "past_length"))
         vocabulary, w, index, z = _tokens(_sizes(s), data, *lengths)
         if self.shuffled:
-            rng, other = _rng(key, "shuffle"), np.arange(len(z))
+            rng, other = generator(key, "shuffle"), np.arange(len(z))
             for rows in index.values():
                 other[rows] = rng.permutation(rows)
             w = Windows(w.ids, w.times, w.past_ids[other], w.past_times[other])
@@ -254,7 +254,7 @@ class Tokens(System):
         s = self.settings
         vocabulary, windows, index, attend = self.windows(state["key"])
         trainer, carry = self.trainer(vocabulary), state["trainer"]
-        groups = self.epoch(windows, index["train"], attend, _rng(tick.key, "order"))
+        groups = self.epoch(windows, index["train"], attend, generator(tick.key, "order"))
         carry, loss = training.train(trainer, carry, groups)
         lengths = (int(s["short"]) or vocabulary.length, vocabulary.length)
         score = lambda block, best: training.judge_all(
@@ -291,7 +291,3 @@ class Tokens(System):
             weight = len(chosen) / order.size  # windows dealt twice, or not at all, count right
             groups.append(training.group(windows, order, length, attend, weight=weight))
         return tuple(groups)
-
-
-def _rng(key, name):
-    return np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))

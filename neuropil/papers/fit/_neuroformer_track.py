@@ -12,11 +12,10 @@ from functools import lru_cache
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 
 from neuropil.core import System, start
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.decode import BayesDecoder, RidgeDecoder
 from neuropil.fit.spiketransformer import Behaviour
 from neuropil.fit.tokens import SpikeTokens, Windows
@@ -106,7 +105,7 @@ class Task:
 
 def task(track: Track, settings: dict, key) -> Task:
     """Blocks and labels of a seed. Windows that reach over the border of a block are dropped."""
-    rng = np.random.default_rng(np.asarray(jr.key_data(fold(key, "blocks"))))
+    rng = generator(key, "blocks")
     bins, past = int(settings["track_bins"]), int(settings["track_past"])
     starts = np.arange(past, len(track.counts) - bins + 1, int(settings["stride"]))
     block = lambda at: at * BLOCKS // len(track.counts)
@@ -258,7 +257,7 @@ class Transformer(System):
         """One pass over windows without labels, judged by the likelihood of the validation block."""
         s = self.settings
         trainer = _trainer(blank, s)
-        rng = np.random.default_rng(np.asarray(jr.key_data(fold(tick.key, "order"))))
+        rng = generator(tick.key, "order")
         order = training.deal(rng, at.free, int(s["track_steps"]), int(s["track_batch"]))
         seen = windows
         if self.shuffled:
@@ -284,7 +283,7 @@ class Transformer(System):
         s = self.settings
         trainer = _trainer(training.Flat(state["theta"], blank.spec), s)
         carry = start(trainer, 1.0, fold(tick.key, "tuning"))
-        rng = np.random.default_rng(np.asarray(jr.key_data(fold(tick.key, "order"))))
+        rng = generator(tick.key, "order")
         target = {"position": _scaled(at.target)}
         error = lambda model, rows: np.mean(
             np.abs(_unscaled(self.judge(model, windows, rows)["said.position"]) - at.target[rows])

@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 
 from neuropil.core import System
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.hmm import align_states
 from neuropil.papers.fit._onehot_model import Data, Prior, basis, fit, judge, weights
 
@@ -166,7 +166,7 @@ class Switching(System):
     def step(self, state, x, tick):
         s, key, at = self.settings, state["key"], int(tick.i)
         name = (*WORLDS, "real")[at]
-        rng = np.random.default_rng(np.asarray(jr.key_data(fold(key, name))))
+        rng = generator(key, name)
         if name == "real" and self.counts is None:
             found = np.full(5, np.nan)
         else:
