@@ -58,7 +58,8 @@ def test_csp_goes_through_all_stages_and_is_scored():
         records.append({k: np.asarray(v) for k, v in record.items()})
     history = {k: np.stack([r[k] for r in records]) for k in records[0]}
     found = STUDY.score(TINY, history)
-    assert set(found) == {"within", "cross", "transfer", "gain"}  # no recordings in this run
+    measured = {name for name, value in found.items() if np.isfinite(value)}
+    assert measured == {"within", "cross", "transfer", "gain"}  # no recordings in this run
     assert found["gain"] == pytest.approx(found["transfer"] - found["within"])
     assert found["transfer"] == pytest.approx(
         (history["transfer"][1, 0] + history["transfer"][2, 1]) / 2
