@@ -61,6 +61,8 @@ LONG = {
         "dense by events",
     ),
     *("kalman", "synchronisation", "truncated backpropagation", "neural memory"),
+    *("temporal memory", "hodgkin-huxley", "discriminative_kalman", "elm with branches", "e-prop"),
+    *("adaptive exponential IF", "replay, prioritised"),
 }
 assert set(EXAMPLES) >= LONG, LONG - set(EXAMPLES)
 each_or_slow = pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def planted():
     return np.einsum("cs,nst->nct", 5 * mixing, source), y
 
 
+@pytest.mark.slow
 def test_a_planted_power_is_found_and_limits_and_averages_are_kept(planted):
     x, y = planted
     model = NeuralDecoder("shallow", options=SMALL, epochs=30, batch=20, step=0.02)

@@ -18,6 +18,7 @@ def test_waves_kept_are_those_of_the_card():
     assert FourierGP.of(60, shortest=10.0).size == 19
 
 
+@pytest.mark.slow
 def test_covariance_is_the_kernel_but_for_what_the_circle_wraps(x64):
     exact = np.asarray(squared_exponential(60, 10.0))
     error = lambda **more: np.abs(FourierGP.of(60, shortest=10.0, **more).covariance - exact).max()

@@ -165,6 +165,7 @@ def test_log_probability_by_hand(model, raster):
     assert float(got) == pytest.approx(float(jnp.log(first * end)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_generation_draws_from_that_probability(model, raster):
     window = SMALL.windows(raster, [3])[0]
     draw = jax.jit(jax.vmap(lambda key: generate(model, window, key, mass=1.0)))
@@ -250,6 +251,7 @@ def test_sinusoid_and_dropout():
     assert dropout(x, 0.2, None) is x
 
 
+@pytest.mark.slow
 def test_stimulus_and_behaviour_are_attended_to(raster):
     behaviours = (Behaviour("speed", 3, attend=True), Behaviour("place", predict=True))
     net = SpikeTransformer(

@@ -131,12 +131,12 @@ def test_every_pair_is_accepted_or_refused_with_a_reason():
                 assert any(word in reason for word in ("needs", "write", "layers")), reason
 
 
-# by default the network that every layered learner accepts; each of the others costs ten more programs
+# by default the networks of the learners of loops; each of the others costs ten more programs
 @pytest.mark.parametrize(
     "network",
     [
         n
-        if n in ("mlp with unit_rms", "any function", "recurrent")
+        if n in ("any function", "recurrent")
         else pytest.param(n, marks=pytest.mark.slow)
         for n in NETWORKS
         if any(n in accepted for accepted in ACCEPTS.values())
