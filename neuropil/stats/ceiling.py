@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -83,3 +83,85 @@ def ceiling(repeats: np.ndarray, splits: int = 100, seed: int = 0) -> np.ndarray
     of its `reliability` (0 where that is negative).
     """
     return np.sqrt(np.maximum(reliability(repeats, splits=splits, seed=seed), 0))
+
+
+def between(repeats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (lower, upper) on the mean correlation of any model with single subjects, per target.
+
+    `repeats` (subject, sample, target), each subject (or repeat) complete. Upper: every subject with the mean
+    over all, which holds it too, after each is centred and scaled, so that no model can beat it; lower: with
+    the mean over the others. The truth lies between, the closer the more subjects there are. Use them where a
+    model is compared with each subject; where it is compared with the mean response, use `ceiling`.
+
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.normal(size=(1, 2000, 1))
+    >>> low, high = between(signal + rng.normal(size=(10, 2000, 1)))    # truth: 1 / sqrt(2) = 0.707
+    >>> bool(low[0] < 0.71 < high[0]), round(float(high[0] - low[0]), 2)
+    (True, 0.07)
+
+    Raises ValueError for fewer than 2 subjects and for NaN.
+
+    Source: Nili et al. (2014), PLoS Comput. Biol. 10, e1003553.
+    """
+    repeats = np.asarray(repeats, float)
+    if repeats.ndim != 3 or len(repeats) < 2 or not np.isfinite(repeats).all():
+        raise ValueError(
+            f"subjects {repeats.shape} must be (subject, sample, target), 2 or more and all complete"
+        )
+    x = repeats - repeats.mean(1, keepdims=True)
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    x = x / np.where(norm > 0, norm, np.nan)
+    total = x.sum(0)
+    lower = np.mean([correlate(one, total - one) for one in x], axis=0)
+    upper = np.mean([correlate(one, total) for one in x], axis=0)
+    return lower, upper
+
+
+def signal_to_noise(repeats: np.ndarray) -> np.ndarray:
+    r"""Standard deviation of the signal over that of the noise of one repeat, per target: $\sqrt{\sigma_s^2 /
+    \sigma_n^2}$, 0 where there is no more variance over samples than noise makes. `repeats` (repeat, sample,
+    target), NaN where one is missing; samples with one repeat count for the signal only.
+
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.normal(size=(1, 4000, 1))
+    >>> signal_to_noise(signal + 2 * rng.normal(size=(3, 4000, 1))).round(1).tolist()
+    [0.5]
+
+    Raises ValueError where no sample was seen twice.
+
+    Source: Allen et al. (2022), Nat. Neurosci. 25, 116 (the Natural Scenes Dataset).
+    """
+    repeats = np.asarray(repeats, float)
+    if repeats.ndim != 3:
+        raise ValueError(f"repeats must have shape (repeat, sample, target), not {repeats.shape}")
+    count = np.isfinite(repeats).sum(0)
+    if not (count >= 2).any(0).all():
+        raise ValueError("a target has no sample with 2 repeats, so its noise is not known")
+    mean = np.nansum(repeats, 0) / np.maximum(count, 1)
+    squares = np.nansum((repeats - mean) ** 2, 0)
+    noise = squares.sum(0) / np.maximum(count - 1, 0).sum(0)
+    seen = np.where(count > 0, mean, np.nan)
+    total = np.nanvar(seen, 0, ddof=1)
+    part = np.nanmean(np.where(count > 0, 1 / np.maximum(count, 1), np.nan), 0)
+    return np.sqrt(np.maximum(total - noise * part, 0) / np.where(noise > 0, noise, np.nan))
+
+
+def explainable(ratio: float | np.ndarray, counts: Sequence | np.ndarray) -> float | np.ndarray:
+    r"""Share of the variance of mean responses that is signal, from the signal-to-noise ratio s of one repeat:
+
+    $$\mathrm{NC} = s^2 / (s^2 + m), \qquad m = \langle 1 / n_i \rangle$$
+
+    with $n_i$ the repeats of sample i (`counts`). It bounds the squared correlation of any model with the mean
+    responses; its root bounds the correlation.
+
+    >>> explainable(1.0, [3, 3, 3]), explainable(1.0, [1, 1])
+    (0.75, 0.5)
+
+    Source: Allen et al. (2022); Gifford et al. (2023), arXiv:2301.03198.
+    """
+    counts = np.asarray(counts)
+    if counts.size == 0 or counts.min() < 1:
+        raise ValueError("counts says how often each sample was seen, once or more")
+    square = np.asarray(ratio, float) ** 2
+    out = square / (square + np.mean(1 / counts))
+    return float(out) if out.ndim == 0 else out

@@ -75,10 +75,11 @@ def bootstrap(
 
 
 def permutation(
-    statistic: Callable[[np.ndarray, np.ndarray], float],
+    statistic: Callable[[np.ndarray, np.ndarray], float | np.ndarray],
     x: np.ndarray,
     y: np.ndarray,
     *,
+    orders: np.ndarray | None = None,
     draws: int = 1000,
     tail: str = "greater",
     name: str = "statistic",
@@ -86,8 +87,9 @@ def permutation(
 ) -> Score:
     """Score of `statistic(x, y)` with the null of no relation: the rows of x are shuffled.
 
-    Rows must be exchangeable under the null. Samples of a slow signal are not: shift them in a
-    circle instead (`shifts`).
+    `orders` (draw, row) says how, where rows are not exchangeable under the null: `shuffles` within
+    groups, `block_shuffles`, or `shifts` in a circle for samples of a slow signal. `statistic` gives
+    a number, or one per target, for `family_wise`.
 
     >>> x = np.arange(20.0)
     >>> score = permutation(lambda a, b: np.corrcoef(a, b)[0, 1], x, x, draws=99, name="r")
@@ -97,9 +99,15 @@ def permutation(
     x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y):
         raise ValueError(f"x and y must be equally long, not {len(x)} and {len(y)}")
-    rng = np.random.default_rng(seed)
-    null = np.array([statistic(x[rng.permutation(len(x))], y) for _ in range(draws)], float)
-    return Score(float(statistic(x, y)), null=null, name=name, n=len(x), tail=tail)
+    if orders is None:
+        rng = np.random.default_rng(seed)
+        orders = [rng.permutation(len(x)) for _ in range(draws)]
+    elif np.ndim(orders) != 2 or np.shape(orders)[1] != len(x):
+        raise ValueError(f"orders {np.shape(orders)} must be (draw, {len(x)}), as from shuffles")
+    value = np.asarray(statistic(x, y), float)
+    null = np.array([statistic(x[order], y) for order in orders], float)
+    value = float(value) if value.ndim == 0 else value
+    return Score(value, null=null, name=name, n=len(x), tail=tail)
 
 
 def shifts(n: int, draws: int, at_least: int, seed: int = 0) -> np.ndarray:
