@@ -41,7 +41,7 @@ class Case:
 
 def measure(case: Case, n: int = 1000, seed: int = 0, level: float = 0.99) -> dict:
     """Run `n` experiments, experiment i with the generator of (seed, i): {name, question, kind, nominal, rate,
-    n, interval, bound, sound, kept}. `interval` is the rate's exact binomial one (Clopper and Pearson) at `level`:
+    n, interval, bound, sound, kept}. `interval` is the rate's binomial one (Clopper and Pearson) at `level`:
     99 of 100, because there are dozens of cases and each may be unlucky. `kept`: does the promise lie in it?
 
     >>> case = Case("coin", "Does a coin fall on its edge?", lambda rng: rng.random() < 0.05)

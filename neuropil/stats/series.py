@@ -38,7 +38,7 @@ def effective_samples(x: np.ndarray, y: np.ndarray | None = None) -> float:
     >>> white = rng.normal(size=5000)
     >>> slow = np.convolve(rng.normal(size=5000), [1.0, 1.0, 1.0, 1.0])[:5000]   # mean of four: 5000 / 4
     >>> round(effective_samples(white)), round(effective_samples(slow), -2)
-    (5000, 1200)
+    (5000, 1200.0)
 
     Raises ValueError for a constant series, NaN, unlike lengths and fewer than 10 samples.
 
