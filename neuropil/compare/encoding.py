@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neuropil.compare.ridge import ALPHAS, blocks, fold_errors
+from neuropil.compare.ridge import ALPHAS, RidgeSearch, fold_labels
 from neuropil.learn.ridge import decompose, left_out_errors, solve
 from neuropil.stats import Score, percentile_interval, reliability, shifts
 
@@ -73,9 +73,7 @@ def encode(
     """
     x, mean, repeats = _door(x, y)
     n, targets = mean.shape
-    labels = blocks(n, folds) if np.ndim(folds) == 0 else np.asarray(folds)
-    if labels.shape != (n,) or len(np.unique(labels)) < 2:
-        raise ValueError(f"folds must be a number or {n} labels of at least 2 kinds")
+    labels = fold_labels(n, folds)
     if select not in ("left-out", "folds") or null not in ("shuffle", "shift"):
         raise ValueError("select is 'left-out' or 'folds', null is 'shuffle' or 'shift'")
     rng = np.random.default_rng(seed)
@@ -94,9 +92,8 @@ def encode(
         train_x, test_x = jnp.asarray(x[~out], float), jnp.asarray(x[out], float)
         fixed = None
         if select == "folds":  # the null then reuses the alphas: an inner search a draw is too dear
-            inner = blocks(int((~out).sum()), min(5, int((~out).sum())))
-            errors = fold_errors(train_x, jnp.asarray(mean[~out], float), tried, inner)
-            fixed = tried[jnp.argmin(errors, 0)]
+            search = RidgeSearch(x[~out], alphas, min(5, int((~out).sum())))
+            fixed = jnp.asarray(search.fit(mean[~out]).alpha)
         made, offset, alpha = _predict(
             train_x, test_x, jnp.asarray(mean, float), orders[:, ~out], tried, fixed
         )
