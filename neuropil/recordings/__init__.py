@@ -18,13 +18,22 @@ __all__ = [
     "Step",
     "may_apply",
     "may_fit",
+    "module_layers",
+    "network_layers",
     "open_events",
     "preprocess",
     "read",
     "record",
+    "torch_layers",
 ]
 
-_LATER = {"record": "model", "Lazy": "lazy"}
+_LATER = {
+    "record": "model",
+    "Lazy": "lazy",
+    "module_layers": "layers",
+    "network_layers": "layers",
+    "torch_layers": "torchlib",
+}
 _MODULES = ("head", "layouts", "mnelib", "napper", "observe", "preprocess", "segment")
 
 
