@@ -16,7 +16,7 @@ from neuropil.compare._door import centred, paired, patterns
 
 
 def basis(
-    x: np.ndarray, k: int | None = None, *, share: float | None = None
+    x: np.ndarray, k: int | None = None, *, share: float | int | None = None
 ) -> Float[np.ndarray, "stimulus component"]:
     r"""Orthonormal scores of the stimuli on the leading principal components, $X_c = U S V^\top \mapsto U_k$.
 
@@ -75,7 +75,9 @@ def cca(x: np.ndarray, y: np.ndarray, *, squared: bool = False) -> float:
     return float(np.mean(rho**2 if squared else rho))
 
 
-def svcca(x: np.ndarray, y: np.ndarray, k: int | None = 20, *, share: float | None = None) -> float:
+def svcca(
+    x: np.ndarray, y: np.ndarray, k: int | None = 20, *, share: float | int | None = None
+) -> float:
     r"""Mean canonical correlation of the leading principal components of each side.
 
     $$\mathrm{SVCCA} = \frac1k \sum_{i=1}^k \sigma_i\big(U_x^\top U_y\big)$$

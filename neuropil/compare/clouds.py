@@ -4,7 +4,7 @@ Nothing is paired here: the two clouds share units, not samples.
 
 Sources: Bures metric: Bhatia, Jain, Lim (2019), Expo. Math. 37, 165; Wasserstein distance of Gaussians: Dowson,
 Landau (1982), J. Multivar. Anal. 12, 450; energy: Szekely, Rizzo (2013), J. Stat. Plan. Inference 143, 1249;
-both between neural responses: Duong, Zhou, Nassar, Berman, Olieslagers, Williams (2023), ICLR, arXiv:2211.11665.
+between neural responses: Duong, Zhou, Nassar, Berman, Olieslagers, Williams (2023), ICLR, arXiv:2211.11665.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def participation_ratio(x: np.ndarray, *, corrected: bool = False) -> float:
 
     >>> x = np.random.default_rng(0).normal(size=(30, 60))
     >>> round(participation_ratio(x)), round(participation_ratio(x, corrected=True))
-    (20, 58)
+    (19, 60)
 
     Raises ValueError for activity that does not vary.
     """
@@ -51,7 +51,7 @@ def participation_ratio(x: np.ndarray, *, corrected: bool = False) -> float:
     return float(total**2 / square)
 
 
-def explained_dimension(x: np.ndarray, share: float = 0.9) -> int:
+def explained_dimension(x: np.ndarray, share: float | int = 0.9) -> int:
     """Principal components that explain `share` of the variance.
 
     >>> explained_dimension(np.random.default_rng(0).normal(size=(500, 10)) * [9, *[1.0] * 9], 0.85)
@@ -63,7 +63,7 @@ def explained_dimension(x: np.ndarray, share: float = 0.9) -> int:
     return int(np.searchsorted(np.cumsum(w) / w.sum(), share - 1e-12)) + 1
 
 
-def two_nn(x: np.ndarray, *, discard: float = 0.1) -> float:
+def two_nn(x: np.ndarray, *, discard: float | int = 0.1) -> float:
     r"""Intrinsic dimension from the ratio of each sample's second to its first nearest distance.
 
     $$-\log\big(1 - F(\mu)\big) = d \log \mu, \qquad \mu = r_2 / r_1$$
@@ -134,7 +134,7 @@ def dimension(
     x: np.ndarray,
     method: str = "participation",
     *,
-    share: float = 0.8,
+    share: float | int = 0.8,
     resamples: int = 200,
     permutations: int = 200,
     level: float = 0.95,

@@ -50,7 +50,7 @@ def manifold_geometry(
     labels: np.ndarray,
     *,
     samples: int = 200,
-    margin: float = 0.0,
+    margin: float | int = 0.0,
     removed: int | None = None,
     seed: int = 0,
 ) -> Manifolds:
@@ -228,7 +228,7 @@ def manifold_scores(
     labels: np.ndarray,
     *,
     samples: int = 200,
-    margin: float = 0.0,
+    margin: float | int = 0.0,
     removed: int | None = None,
     resamples: int = 1000,
     permutations: int = 20,

@@ -17,7 +17,7 @@ GROUPS = ("rotation", "permutation", "none")
 METRICS = ("angular", "euclidean", "cosine")
 
 
-def partly_whitened(x: np.ndarray, alpha: float) -> Float[np.ndarray, "stimulus unit"]:
+def partly_whitened(x: np.ndarray, alpha: float | int) -> Float[np.ndarray, "stimulus unit"]:
     r"""Centred responses between themselves (alpha = 1) and whitened (alpha = 0), with their variance kept.
 
     $$X_c\,\big(\alpha I + (1 - \alpha)(X_c^\top X_c)^{-1/2}\big)\,c, \qquad
@@ -53,7 +53,7 @@ def shape_distance(
     x: np.ndarray,
     y: np.ndarray,
     *,
-    alpha: float = 1.0,
+    alpha: float | int = 1.0,
     group: str = "rotation",
     metric: str = "angular",
 ) -> float:
