@@ -3,7 +3,8 @@ r"""Rhythms in bursts: oscillations that a Markov chain gates on and off, in gro
 Channel j of the mode m that it belongs to carries $g_m(t) \sin(2 \pi f_m t + \phi_j(t))$ with
 $\phi_j(t) = 2 \pi (\sin(2 \pi 0.005 t) / 2 + j / (4 (C - 1)))$: neighbours in a group are nearly in phase. The
 gate $g_m$ is the first of three states of a chain that stays with probability 0.98 a sample. Then noise of
-deviation 1 / snr, a band pass and z-scores. What is known: gates, frequencies, and in a task which gates an event has raised.
+deviation 1 / snr, a band pass and z-scores. What is known: gates, frequencies, and in a task which gates an
+event has raised.
 
 Source: simulation of the official code of MEG-GPT (arXiv 2510.18080), OHBA-analysis/osl-foundation; there all
 subjects share one draw of the gates, here each has its own. The task is ours.
