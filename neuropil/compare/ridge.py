@@ -83,6 +83,22 @@ def _spread(rows, made):
     return rows.T @ made
 
 
+def held_parts(form: Primal | Dual, folds: list, dtype) -> list:
+    """Features of the samples each fold holds out (feature, sample); of all, without folds."""
+    if isinstance(form, Dual):
+        return []
+    return [jnp.asarray(form.x[out].T, dtype) for _, out in folds] or [jnp.asarray(form.x.T, dtype)]
+
+
+def products(form: Primal | Dual, parts: list, folds: list, y: jax.Array) -> tuple:
+    """X'y of all samples and of each fold's held-out ones; None where the dual form needs none."""
+    if isinstance(form, Dual):
+        return None, [None] * max(1, len(folds))
+    tests = [jnp.asarray(out) for _, out in folds] or [jnp.arange(len(y))]
+    each = [moments(x, y, test) for x, test in zip(parts, tests, strict=True)]
+    return sum(each[1:], each[0]), each
+
+
 class RidgeSearch:
     """All of a ridge fit that does not depend on the targets, ready for targets piece by piece.
 
@@ -123,16 +139,14 @@ class RidgeSearch:
             self.mean = x.mean(0) if intercept else self.mean
             wide = np.subtract(x, self.mean, dtype=np.float64)
             self.form, self.rows = Dual((wide @ wide.T)[None], intercept), wide
-        self.whole = self.form.whole()
         self.plans = None
         ready = lambda a: jnp.asarray(a, self.dtype)
-        self.axes, self.power = ready(self.whole.axes), ready(self.whole.power)
+        self.whole = None if self.splits or len(self.alphas) == 1 else self.form.whole()
+        power, axes = self.form.axes() if self.whole is None else self.whole[2:5:2]
+        self.axes, self.power = ready(axes), ready(power)
         self.tried = ready(self.alphas)
-        if isinstance(self.form, Primal):
-            self.parts = [ready(self.form.x[out].T) for _, out in self.splits] or [
-                ready(self.form.x.T)
-            ]
-        elif self.rows is not None:
+        self.parts = held_parts(self.form, self.splits, self.dtype)
+        if self.rows is not None:
             self.rows = ready(self.rows)
         # a kernel's mean is taken out of the prediction by the intercept
         self.level = self.form.kernel().mean(0) if kernel and intercept else self.mean
@@ -189,18 +203,14 @@ class RidgeSearch:
 
     def _piece(self, y):
         mean, y = _centre(y, self.intercept)
-        each, total = [None] * max(1, len(self.splits)), None
-        if isinstance(self.form, Primal):
-            tests = [jnp.asarray(out) for _, out in self.splits] or [jnp.arange(self.n)]
-            each = [moments(x, y, test) for x, test in zip(self.parts, tests, strict=True)]
-            total = sum(each[1:], each[0])
+        total, each = products(self.form, self.parts, self.splits, y)
         if self.plans is None:
             alpha = jnp.full(y.shape[1], self.tried[0])
             error = jnp.full(y.shape[1], jnp.nan)
         else:
-            errors, alone = 0.0, not self.splits
+            errors = 0.0
             for p, part in zip(self.plans, each, strict=True):
-                errors = errors + fold_errors(p, y, total, part, self.intercept, alone)
+                errors = errors + fold_errors(p, y, total, part, self.intercept, not self.splits)
             alpha, error = _choose(errors, self.tried)
         made = solved(self.axes, self.power, y if total is None else total, alpha)
         if self.rows is not None:

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import linalg
 
-ROUNDINGS = 100  # what the basis may miss of one axis of a prediction, in roundings of the arithmetic
+ROUNDINGS = 100  # what the basis may miss of a prediction along an axis, in machine epsilons
 TILE = 32_768  # numbers of each basis function that are mixed at once, so that all stay in a core's cache
 
 
@@ -48,7 +48,7 @@ class Fold(NamedTuple):
 
 def eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues, not below 0, and eigenvectors of a Gram matrix."""
-    power, axes = linalg.eigh(a, driver="evr", overwrite_a=True, check_finite=False)
+    power, axes = linalg.eigh(a, driver="evd", overwrite_a=True, check_finite=False)
     return np.maximum(power, 0), axes
 
 
@@ -63,7 +63,7 @@ def penalty_basis(
     >>> power, alphas = np.linspace(80.0, 3000.0, 500), np.logspace(-1, 5, 20)
     >>> mix, basis = penalty_basis(power, power, alphas, 1e-6)
     >>> mix.shape
-    (20, 7)
+    (20, 10)
     >>> bool(np.abs(power * (mix @ basis - 1 / (power + alphas[:, None]))).max() < 1e-6)
     True
     """
@@ -116,17 +116,17 @@ class Primal:
         weight = np.sqrt((seen**2).sum(0) * power)
         return Fold(train, test, power, seen, axes, weight, shift, None)
 
+    def axes(self, scale: Any = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues and axes of all samples."""
+        s = np.broadcast_to(scale, len(self.gram))
+        power, axes = eigh(self.gram * s[:, None] * s[None, :])
+        return power, s[:, None] * axes
+
     def whole(self, scale: Any = 1.0) -> Fold:
         """All samples, each left out in turn."""
-        s, every = np.broadcast_to(scale, len(self.gram)), np.arange(len(self))
-        power, axes = eigh(self.gram * s[:, None] * s[None, :])
-        axes = s[:, None] * axes
-        seen = self.x @ axes
+        power, axes = self.axes(scale)
+        seen, every = self.x @ axes, np.arange(len(self))
         return Fold(every, every, power, seen, axes, power, None, seen**2)
-
-    def weights(self, made: Array, scale: Any = 1.0) -> Array:
-        """Weights of features from the solution along rows of `axes` (here they are the same)."""
-        return made
 
 
 class Dual:
@@ -157,10 +157,14 @@ class Dual:
         seen = across @ axes
         return Fold(train, test, power, seen, axes, np.sqrt((seen**2).sum(0)), None, None)
 
+    def axes(self, scale: Any = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues and axes of all samples."""
+        kernel = self.kernel(scale)
+        return eigh(centred(kernel, kernel) if self.intercept else kernel.copy())
+
     def whole(self, scale: Any = 1.0) -> Fold:
         """All samples, each left out in turn."""
-        kernel, every = self.kernel(scale), np.arange(len(self))
-        power, axes = eigh(centred(kernel, kernel) if self.intercept else kernel.copy())
+        (power, axes), every = self.axes(scale), np.arange(len(self))
         seen = axes * power
         return Fold(every, every, power, seen, axes, power, None, seen * axes)
 
