@@ -26,6 +26,13 @@ from neuropil.learn.credit import (
     squared_error,
 )
 from neuropil.learn.descent import descend
+from neuropil.learn.distillation import (
+    Branch,
+    Distilled,
+    PrototypeHead,
+    SelfDistillation,
+    distilling,
+)
 from neuropil.learn.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from neuropil.learn.forward_mode import (
     Broadcast,
@@ -88,6 +95,7 @@ __all__ = [
     "Backpropagation",
     "Beside",
     "Boxcar",
+    "Branch",
     "Broadcast",
     "ClippedSurrogate",
     "CosinePrototypes",
@@ -96,6 +104,7 @@ __all__ = [
     "Descender",
     "Diagram",
     "DirectFeedbackAlignment",
+    "Distilled",
     "ExactInfluence",
     "FeedbackAlignment",
     "Fit",
@@ -120,9 +129,11 @@ __all__ = [
     "Paired",
     "Perturbation",
     "Projected",
+    "PrototypeHead",
     "Prototypes",
     "RankOneInfluence",
     "RateLIF",
+    "SelfDistillation",
     "Series",
     "Sigmoid",
     "StraightThrough",
@@ -149,6 +160,7 @@ __all__ = [
     "correct",
     "cross_entropy",
     "descend",
+    "distilling",
     "eprop",
     "evaluate",
     "evolution_strategies",
