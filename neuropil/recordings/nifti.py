@@ -1,5 +1,6 @@
 """fMRI volumes as a recording: a unit a voxel, positions in the scanner's or the atlas' millimetres."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ def open_nifti(path: Path, *, mask: Any = None, rate: float | int | None = None)
     """A 4-D NIfTI file, left on disk: (1, volume, voxel), labels "i,j,k", positions in mm by the affine.
 
     `mask`: a NIfTI file or an array of the volume's shape; voxels that are 0 in it are left out. `rate`:
-    volumes per second, where the header has no repetition time. Scaling of the header is applied. ValueError:
+    volumes per second, where the header has no repetition time. Scaling of the header is applied. The grid and
+    its affine are in `about`, so that values of voxels become an image again (`compare.brainmaps`). ValueError:
     not 4-D, a mask of another shape, no repetition time.
     """
     try:
@@ -63,5 +65,9 @@ def open_nifti(path: Path, *, mask: Any = None, rate: float | int | None = None)
         labels=[f"{i},{j},{k}" for i, j, k in voxels],
         positions=nibabel.affines.apply_affine(image.affine, voxels),
         positions_unit="mm",
-        about={"source": path.name},
+        about={
+            "source": path.name,
+            "grid": json.dumps(list(shape[:3])),
+            "affine": json.dumps(np.asarray(image.affine, float).tolist()),
+        },
     )

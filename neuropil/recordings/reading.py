@@ -229,6 +229,12 @@ def _nifti(path: Path, **options: Any) -> Recording:
     return open_nifti(path, **options)
 
 
+def _gifti(path: Path, **options: Any) -> Recording:
+    from .gifti import open_gifti
+
+    return open_gifti(path, **options)
+
+
 def _nwb(path: Path, **options: Any) -> Recording:
     from .nwb import open_nwb
 
@@ -245,6 +251,7 @@ READERS: dict[str, Callable[..., Recording]] = {
     ".nwb": _nwb,
     ".nii": _nifti,
     ".nii.gz": _nifti,
+    ".gii": _gifti,
     **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), _table),
     **dict.fromkeys(
         (
