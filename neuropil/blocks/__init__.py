@@ -15,6 +15,7 @@ from neuropil.blocks.filtering import (
 )
 from neuropil.blocks.gated import QLSTM, RGLRU, Gated
 from neuropil.blocks.inhibition import EICircuit, nonzero_floor, scaled_gradient
+from neuropil.blocks.latents import CrissCross, CrossAttention
 from neuropil.blocks.linear import (
     KernelSum,
     Learned,
@@ -24,6 +25,7 @@ from neuropil.blocks.linear import (
     taylor,
 )
 from neuropil.blocks.liquid import lattice, lattice_chance, liquid
+from neuropil.blocks.patched import PatchedAttention, PatchedLayer, patched_causal
 from neuropil.blocks.plain import MLP, LayerNorm, Positions, RMSNorm, ShortConvolution, sinusoids
 from neuropil.blocks.quantisers import (
     FiniteScalar,
@@ -31,6 +33,7 @@ from neuropil.blocks.quantisers import (
     ResidualQuantiser,
     Usage,
     VectorQuantiser,
+    rotated,
     straight_through,
     usage,
 )
@@ -43,6 +46,16 @@ from neuropil.blocks.reservoir import (
     spectral_radius,
 )
 from neuropil.blocks.retention import Retention
+from neuropil.blocks.sampling import nucleus
+from neuropil.blocks.scalars import ScalarQuantiser
+from neuropil.blocks.seanet import (
+    ResidualUnit,
+    SEANetDecoder,
+    SEANetEncoder,
+    SkippedLSTM,
+    StridedFilter,
+    TransposedFilter,
+)
 from neuropil.blocks.ssm import S6, SSD, DiagonalSSM
 from neuropil.blocks.thought import (
     NeuronModels,
@@ -53,6 +66,7 @@ from neuropil.blocks.thought import (
     selected_ticks_loss,
 )
 from neuropil.blocks.transformer import TransformerLayer, stacked_layers, through
+from neuropil.blocks.vision import VisionTransformer, patches
 
 __all__ = [
     "MLP",
@@ -63,6 +77,8 @@ __all__ = [
     "Attention",
     "BalancedReservoir",
     "BatchNorm",
+    "CrissCross",
+    "CrossAttention",
     "DiagonalSSM",
     "EICircuit",
     "EchoState",
@@ -75,16 +91,25 @@ __all__ = [
     "LinearAttention",
     "LinearRecurrence",
     "NeuronModels",
+    "PatchedAttention",
+    "PatchedLayer",
     "Positions",
     "Quantised",
     "RMSNorm",
     "ResidualQuantiser",
+    "ResidualUnit",
     "Retention",
+    "SEANetDecoder",
+    "SEANetEncoder",
     "ShortConvolution",
+    "SkippedLSTM",
+    "StridedFilter",
     "Synchronisation",
     "TransformerLayer",
+    "TransposedFilter",
     "Usage",
     "VectorQuantiser",
+    "VisionTransformer",
     "all_pairs",
     "attention",
     "attention_weights",
@@ -107,8 +132,12 @@ __all__ = [
     "liquid",
     "moved_or_learned",
     "nonzero_floor",
+    "nucleus",
+    "patched_causal",
+    "patches",
     "pool",
     "rotary",
+    "rotated",
     "scaled_gradient",
     "selected_ticks_loss",
     "separable",

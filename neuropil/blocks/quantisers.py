@@ -1,7 +1,8 @@
 r"""Quantisers: vectors into codes and back, with gradients straight through, and the statistics of their use.
 
 Sources: van den Oord et al. 2017 (codebook and commitment), Razavi et al. 2019 (moving averages), Zeghidour
-et al. 2021 (residual codebooks, revival of dead codes), Mentzer et al. 2023 (finite scalar quantisation).
+et al. 2021 (residual codebooks, revival of dead codes, a start by k-means), Mentzer et al. 2023 (finite scalar
+quantisation).
 """
 
 from __future__ import annotations
@@ -35,6 +36,30 @@ def straight_through(x: Array, value: Array) -> Array:
     Array(3., dtype=float32, weak_type=True)
     """
     return x + jax.lax.stop_gradient(value - x)
+
+
+def rotated(x: Float[Array, "*batch width"], value: Float[Array, "*batch width"]) -> Array:
+    r"""`value` forwards; backwards the gradient turned and scaled as x is turned and scaled into it.
+
+    $\lambda R x$ with $\lambda = |q| / |x|$ and R the rotation from x to q in the plane of both, taken as
+    constants: what points along q comes back along x (Fifty et al. 2024, arXiv:2410.06424).
+
+    >>> x, value = jnp.array([2.0, 0.0]), jnp.array([0.0, 1.0])
+    >>> jax.grad(lambda x: rotated(x, value)[1])(x).round(3).tolist()
+    [0.5, 0.0]
+    """
+    a, b, scale = jax.lax.stop_gradient(
+        (_unit(x), _unit(value), _length(value) / jnp.maximum(_length(x), 1e-6))
+    )
+    half = jax.lax.stop_gradient(_unit(a + b))
+    along = lambda u: jnp.sum(u * x, axis=-1, keepdims=True)
+    turned = scale * (x - 2 * half * along(half) + 2 * b * along(a))
+    # opposite vectors have no plane in common, and rounding is no error: the value is the value
+    return turned + jax.lax.stop_gradient(value - turned)
+
+
+def _length(x):
+    return jnp.sqrt(jnp.sum(x**2, axis=-1, keepdims=True))
 
 
 def _unit(x):
@@ -130,6 +155,7 @@ class ResidualQuantiser(eqx.Module):
 
     What is left over is not scaled anew, also for codebooks of `unit` rows: vectors must be as long as the rows
     together. `rest` times $|v - \text{sg}\, r|^2$ joins the loss: v a layer's value, r what is left after it.
+    `rotate`: gradients come back by `rotated` in place of `straight_through`.
 
     >>> part = ResidualQuantiser.init(2, 8, 3, key=jr.key(0))
     >>> part(jnp.ones((5, 2))).codes.shape
@@ -138,17 +164,48 @@ class ResidualQuantiser(eqx.Module):
 
     layers: list[VectorQuantiser]
     rest: float = eqx.field(static=True, default=0.0)
+    rotate: bool = eqx.field(static=True, default=False)
 
     @staticmethod
     def init(
-        width: int, codes: int, layers: int, *, key: Key[Array, ""], rest: float = 0.0, **more
+        width: int,
+        codes: int,
+        layers: int,
+        *,
+        key: Key[Array, ""],
+        rest: float = 0.0,
+        rotate: bool = False,
+        **more,
     ) -> ResidualQuantiser:
         """`layers` codebooks, each half as far spread as the one before."""
         books = []
         for i, k in enumerate(jr.split(key, layers)):
             book = VectorQuantiser.init(width, codes, key=k, **more)
             books.append(eqx.tree_at(lambda b: b.total, book, book.total * 0.5**i))
-        return ResidualQuantiser(books, rest)
+        return ResidualQuantiser(books, rest, rotate)
+
+    def begun(
+        self, x: Float[Array, "vector width"], key: Key[Array, ""], iterations: int = 10
+    ) -> ResidualQuantiser:
+        """The same with codebooks that begin at the means of vectors x (k-means, layer by layer)."""
+        books, left = [], x
+        for i, book in enumerate(self.layers):
+            first = jr.randint(jr.fold_in(key, i), (len(book.count),), 0, len(x))
+            book = eqx.tree_at(
+                lambda b: (b.count, b.total), book, (jnp.ones_like(book.count), left[first])
+            )
+
+            def nearer(_, book, left=left):
+                mine = jax.nn.one_hot(book.encode(left), len(book.count), dtype=left.dtype)
+                share = mine.sum(0)[:, None]
+                means = (mine.T @ left) / jnp.maximum(share, 1)
+                total = jnp.where(share > 0, means, book.total)  # nobody's row stays
+                return eqx.tree_at(lambda b: b.total, book, total)
+
+            book = jax.lax.fori_loop(0, iterations, nearer, book)
+            books.append(book)
+            left = left - book.decode(book.encode(left))
+        return eqx.tree_at(lambda q: q.layers, self, books)
 
     def __call__(
         self, x: Float[Array, "*batch width"], key: Key[Array, ""] | None = None
@@ -163,7 +220,8 @@ class ResidualQuantiser(eqx.Module):
             loss, pull = loss + said.loss, pull + said.pull
             if self.rest:
                 loss += self.rest * jnp.mean((said.value - jax.lax.stop_gradient(left)) ** 2)
-        return Quantised(straight_through(x, value), jnp.stack(codes, axis=-1), loss, pull)
+        through = rotated if self.rotate else straight_through
+        return Quantised(through(x, value), jnp.stack(codes, axis=-1), loss, pull)
 
     def decode(self, codes: Int[Array, "*batch layer"]) -> Float[Array, "*batch width"]:
         """Sum of the rows; of fewer layers the coarser value."""

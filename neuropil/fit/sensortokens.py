@@ -32,7 +32,8 @@ KINDS = ("eeg", "mag", "grad", "seeg", "ecog", "lfp", "roi", "other")
 
 class Montage(eqx.Module):
     """Where sensors are and what they are: `positions` (channel, 3) in units of the head's radius, `kinds`
-    (channel,) numbers in `KINDS`.
+    (channel,) numbers in `KINDS`, and, for models that ask for it, `directions` (channel, 3): unit vectors
+    along which a coil measures the field or its gradient, 0 for electrodes.
 
     >>> Montage.of(np.eye(3) * 0.09, ["eeg"] * 3).positions.round(2).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
@@ -40,6 +41,7 @@ class Montage(eqx.Module):
 
     positions: Float[Array, "channel 3"]
     kinds: Int[Array, " channel"]
+    directions: Float[Array, "channel 3"] | None = None
 
     @staticmethod
     def of(positions: Any, kinds: Any, radius: float = 0.09) -> Montage:
@@ -56,6 +58,21 @@ class Montage(eqx.Module):
         if len(numbers) != len(positions):
             raise ValueError(f"{len(numbers)} kinds for {len(positions)} positions; give one each")
         return Montage(jnp.asarray(positions / radius, float), jnp.asarray(numbers, jnp.int32))
+
+    @staticmethod
+    def from_info(info: Any, radius: float = 0.09) -> Montage:
+        """From an MNE `Info`: places in the head's frame, and directions: the normal of a magnetometer or
+        axial gradiometer, the axis in its plane that a planar gradiometer measures along, 0 for electrodes."""
+        kinds = info.get_channel_types()
+        head = np.eye(4) if info["dev_head_t"] is None else info["dev_head_t"]["trans"]
+        loc = np.array([ch["loc"] for ch in info["chs"]])
+        where, along = loc[:, :3].copy(), np.zeros((len(loc), 3))
+        for i, kind in enumerate(kinds):
+            if kind in ("mag", "grad"):
+                where[i] = head[:3, :3] @ where[i] + head[:3, 3]
+                along[i] = head[:3, :3] @ (loc[i, 3:6] if kind == "grad" else loc[i, 9:12])
+        found = Montage.of(where, kinds, radius)
+        return Montage(found.positions, found.kinds, jnp.asarray(along, float))
 
     @staticmethod
     def from_recording(recording: Any) -> Montage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -93,3 +94,52 @@ def unit_circle_loss(
     # the root's gradient at 0 is infinite
     length = jnp.sqrt(jnp.maximum(square, 1e-12))
     return 1 - jnp.mean(along / length) + penalty * jnp.mean((square - 1) ** 2)
+
+
+class SpectrumErrors(NamedTuple):
+    """Mean absolute errors of a spectrum: of `amplitude`, and of `phase` as a plain difference of angles."""
+
+    amplitude: Float[Array, ""]
+    phase: Float[Array, ""]
+
+
+def _spectrum(x):
+    time = x.shape[-1]
+    # periodic, as torch.hamming_window is
+    taper = 0.54 - 0.46 * jnp.cos(2 * jnp.pi * jnp.arange(time) / time)
+    full = jnp.fft.rfft(x * taper.reshape(*(1,) * (x.ndim - 1), -1), norm="ortho")
+    # the angle of 0 has no gradient: there it is the angle of 1
+    return jnp.where(jnp.abs(full) < 1e-12, 1.0, full), jnp.abs(full) >= 1e-12
+
+
+def amplitude_and_phase(
+    truth: Float[Array, "*window time"], guess: Float[Array, "*window time"]
+) -> SpectrumErrors:
+    r"""Mean over windows and frequencies of $\big||G| - |F|\big|$ and $|\angle G - \angle F|$, after a Hamming
+    window; F and G are orthonormal spectra (Xiao et al. 2025, BrainOmni).
+
+    The angles' difference is plain: it jumps by $2\pi$ at $\pm\pi$, is $2\pi/3$ on average for unrelated
+    phases, and counts frequencies without power like all others. `unit_circle_loss` does neither.
+
+    >>> x = jnp.sin(jnp.arange(64.0))
+    >>> errors = amplitude_and_phase(x, -x)
+    >>> float(errors.amplitude), round(float(errors.phase), 3)
+    (0.0, 3.142)
+    """
+    (f, there), (g, told) = _spectrum(truth), _spectrum(guess)
+    strong = lambda a, on: jnp.where(on, jnp.abs(a), 0.0)
+    amplitude = jnp.mean(jnp.abs(strong(g, told) - strong(f, there)))
+    return SpectrumErrors(amplitude, jnp.mean(jnp.abs(jnp.angle(g) - jnp.angle(f))))
+
+
+def correlation(
+    truth: Float[Array, "*window time"], guess: Float[Array, "*window time"]
+) -> Float[Array, "*window"]:
+    """Pearson's correlation over the last axis; 0 where either does not move.
+
+    >>> correlation(jnp.array([1.0, 2.0, 3.0]), jnp.array([2.0, 4.0, 6.0])).round(3).tolist()
+    1.0
+    """
+    a, b = (x - x.mean(-1, keepdims=True) for x in (truth, guess))
+    power = (a**2).sum(-1) * (b**2).sum(-1)
+    return (a * b).sum(-1) * jax.lax.rsqrt(jnp.maximum(power, 1e-12))
