@@ -19,7 +19,15 @@ from neuropil.belief.hmm import (
     smooth_states,
     viterbi,
 )
-from neuropil.belief.kalman import GaussianBelief, GaussianFilter, Kalman, sample, smooth
+from neuropil.belief.kalman import (
+    GaussianBelief,
+    GaussianFilter,
+    Kalman,
+    inform,
+    retrace,
+    sample,
+    smooth,
+)
 from neuropil.belief.nodes import (
     Belief,
     Beliefs,
@@ -68,7 +76,9 @@ __all__ = [
     "categorical_hgf",
     "continuous_hgf",
     "fit",
+    "inform",
     "probabilities",
+    "retrace",
     "sample",
     "sample_posterior",
     "smooth",

@@ -142,6 +142,36 @@ def condition(mean: Array, cov: Array, error: Array, C: Array, R: Array) -> Gaus
     return GaussianBelief(mean + gain @ error, (after + after.T) / 2, log_evidence)
 
 
+def inform(mean: Array, cov: Array, J: Array, h: Array) -> tuple[Array, Array, Array]:
+    r"""N(mean, cov) after a likelihood $e^{h^\top z - z^\top J z / 2}$: (mean, covariance, $\log |1 + P J|$).
+
+    $P = L L^\top$, $(P^{-1} + J)^{-1} = L (1 + L^\top J L)^{-1} L^\top$: symmetric and positive as it is
+    computed, also in single precision. It costs n^3 however many variables were seen, since they are in J and
+    h: of x = C z + N(0, R), $J = C^\top R^{-1} C$ and $h = C^\top R^{-1} x$. `cov` must be positive definite.
+
+    >>> mean, cov, log_det = inform(jnp.zeros(1), jnp.eye(1), jnp.eye(1), jnp.array([2.0]))
+    >>> mean.item(), round(cov.item(), 6), round(log_det.item(), 4)
+    (1.0, 0.5, 0.6931)
+    """
+    root = jnp.linalg.cholesky(cov)
+    chol = jnp.linalg.cholesky(jnp.eye(mean.size, dtype=cov.dtype) + root.T @ J @ root)
+    half = jsl.solve_triangular(chol, root.T, lower=True)
+    after = half.T @ half
+    return mean + after @ (h - J @ mean), after, 2 * jnp.log(jnp.diagonal(chol)).sum()
+
+
+def retrace(A, Q, mean, cov, ahead_mean, ahead_cov, later_mean, later_cov):
+    """One step back in time: N(mean, cov) of a tick, once the next one is known to be
+    N(later_mean, later_cov) where N(ahead_mean, ahead_cov) was expected. Also Cov[next, this one].
+
+    In Joseph's form, (1 - G A) P (1 - G A)' + G (Q + S) G', so that nothing is subtracted.
+    """
+    gain = jsl.cho_solve((jnp.linalg.cholesky(ahead_cov), True), A @ cov).T
+    keep = jnp.eye(mean.size, dtype=cov.dtype) - gain @ A
+    after = keep @ cov @ keep.T + gain @ (Q + later_cov) @ gain.T
+    return mean + gain @ (later_mean - ahead_mean), (after + after.T) / 2, later_cov @ gain.T
+
+
 def smooth(model: Kalman, filtered: GaussianBelief) -> tuple[Array, Array, Array]:
     """What is believed of every tick after seeing the whole run (Rauch, Tung, Striebel).
 
@@ -152,14 +182,8 @@ def smooth(model: Kalman, filtered: GaussianBelief) -> tuple[Array, Array, Array
     """
 
     def back(later, now):
-        later_mean, later_cov = later
-        mean, cov = now
-        ahead_mean, ahead_cov = model.predict(mean, cov)
-        gain = jsl.cho_solve((jnp.linalg.cholesky(ahead_cov), True), model.A @ cov).T
-        smooth_mean = mean + gain @ (later_mean - ahead_mean)
-        smooth_cov = cov + gain @ (later_cov - ahead_cov) @ gain.T
-        smooth_cov = (smooth_cov + smooth_cov.T) / 2
-        return (smooth_mean, smooth_cov), (smooth_mean, smooth_cov, later_cov @ gain.T)
+        mean, cov, cross = retrace(model.A, model.Q, *now, *model.predict(*now), *later)
+        return (mean, cov), (mean, cov, cross)
 
     last = (filtered.mean[-1], filtered.cov[-1])
     earlier = (filtered.mean[:-1], filtered.cov[:-1])

@@ -27,6 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from neuropil.belief import hmm as online
 from neuropil.core import Part
 from neuropil.fit.chain import Smoothed, beginnings, smooth_chain
+from neuropil.fit.climb import climb
 from neuropil.fit.emissions import Poisson
 
 
@@ -38,26 +39,20 @@ def expectation_maximisation(
     iterations done). It stops when one gains less than `tolerance`."""
     data = emission.prepare(y, x)
 
-    def body(carry):
-        i, (initial, transition, params), history, _ = carry
+    def improve(old):
+        initial, transition, params = old
         found = smooth_chain(initial, transition, emission.log_likelihood(params, data), begins)
-        gain = found.log_evidence - history[i - 1]
         pairs = found.pairs + pseudo
         new = (
             found.first / found.first.sum(),
             pairs / pairs.sum(1, keepdims=True),
             emission.update(data, found.states, params),
         )
-        return i + 1, new, history.at[i].set(found.log_evidence), gain
+        return new, found.log_evidence
 
-    def unfinished(carry):
-        i, _, _, gain = carry
-        return (i < iterations) & ((i < 2) | (gain > tolerance))
-
-    history = jnp.full(iterations, jnp.nan, y.dtype)
-    carry = (0, (initial, transition, params), history, jnp.asarray(jnp.inf, y.dtype))
-    i, (initial, transition, params), history, _ = lax.while_loop(unfinished, body, carry)
-    return initial, transition, params, history, i
+    begin = (initial, transition, params)
+    found, history, done = climb(improve, begin, iterations, tolerance, y.dtype)
+    return *found, history, done
 
 
 @partial(jax.jit, static_argnames="emission")
@@ -71,7 +66,7 @@ def _posterior(emission, initial, transition, params, y, x, begins) -> tuple[Smo
     return smooth_chain(initial, transition, likely, begins), likely
 
 
-class _Given(Part):
+class Given(Part):
     """An emission whose log-likelihoods are what it is shown."""
 
     def log_likelihood(self, x: Array) -> Array:
@@ -180,7 +175,7 @@ class HMM(BaseEstimator):
         smoothed, likely = self._smoothed(X, inputs, lengths)
         if not path:
             return np.asarray(smoothed.states.argmax(1))
-        model = online.HMM(self.initial_, self.transition_, _Given())
+        model = online.HMM(self.initial_, self.transition_, Given())
         ends = np.cumsum([len(likely)] if lengths is None else lengths)[:-1]
         return np.concatenate(
             [np.asarray(online.viterbi(model, part)[0]) for part in jnp.split(likely, ends)]

@@ -111,7 +111,9 @@ def test_laplace_mode_and_evidence_are_those_of_a_dense_optimiser(x64):
     np.testing.assert_allclose(path.cross[3], after[3, :, 2], atol=1e-6)
     from scipy.special import gammaln
 
-    want = -loss(best) - gammaln(k + 1).sum() - (np.linalg.slogdet(H)[1] + np.linalg.slogdet(P)[1]) / 2
+    want = (
+        -loss(best) - gammaln(k + 1).sum() - (np.linalg.slogdet(H)[1] + np.linalg.slogdet(P)[1]) / 2
+    )
     assert float(evidence) == pytest.approx(want, rel=1e-8)
     W = PARAMS["weights"]
     eta = best.reshape(T, N)[2] @ W[:, :N].T + U[2] @ W[:, N : N + 1].T + W[:, -1]
@@ -145,7 +147,9 @@ def test_the_bound_of_switching_lies_below_the_sum_over_all_paths(x64):
     params, exact = SWITCHING, []
     for ks in product(range(2), repeat=T):
         log_p = sum(
-            np.log(params["initial"][k] if t in (0, LENGTHS[0]) else params["transition"][ks[t - 1], k])
+            np.log(
+                params["initial"][k] if t in (0, LENGTHS[0]) else params["transition"][ks[t - 1], k]
+            )
             for t, k in enumerate(ks)
         )
         exact.append(log_p + _evidence_of_path(params, ks, y))
