@@ -67,22 +67,21 @@ def smooth_chain(
 
     def step(carry, now):
         b, new = now
-        x = jnp.where(new[:, None], origin, (carry[:, :, None] * moves).sum(1)) * b
-        x = x / x.sum(1, keepdims=True)
-        return x, x
+        ahead = jnp.where(new[:, None], origin, (carry[:, :, None] * moves).sum(1))
+        x = ahead * b
+        size = x.sum(1)
+        x = x / size[:, None]
+        return x, (x, ahead[0], size[0])
 
-    _, messages = lax.scan(step, origin, (both, fresh))
+    _, (messages, ahead, sizes) = lax.scan(step, origin, (both, fresh))
     forward, backward = messages[:, 0], messages[::-1, 1]
-    before = jnp.concatenate([initial[None], forward[:-1]])
-    ahead = jnp.where(begins[:, None], initial[None], before @ transition)
-    log_evidence = jnp.log((ahead * likely).sum(1)) + best
     joint = ahead * backward
     scale = 1 / joint.sum(1)
     states = joint * scale[:, None]
     inside = jnp.where(begins, 0.0, scale)
-    pairs = transition * (before.T @ (backward * inside[:, None]))
-    first = jnp.where(begins[:, None], states, 0.0).sum(0)
-    return Smoothed(states, pairs, first, log_evidence.sum())
+    pairs = transition * (forward[:-1].T @ (backward * inside[:, None])[1:])
+    first = begins.astype(dtype) @ states
+    return Smoothed(states, pairs, first, jnp.log(sizes).sum() + best.sum())
 
 
 def beginnings(time: int, lengths=None) -> Bool[np.ndarray, " time"]:

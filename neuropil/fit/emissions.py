@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import jax.scipy.linalg as jsl
@@ -18,16 +17,25 @@ from jax import lax
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
-from neuropil.fit.newton import linear, solve
+from neuropil.fit.newton import column_products, newton_steps, softplus, solve
 from neuropil.stats.likelihood import mean_of
 
 Params = dict[str, Array]
 Weights = Float[Array, "time state"]
 
+_FEW = 24  # columns up to which the products of all pairs of them are kept, 300 numbers a bin
+
 
 def _means(y, weights, extra=0.0, size=0.0):
     """Weighted mean of every state; `extra` is added to the sums and `size` to their weights."""
     return (weights.T @ y + extra) / (weights.sum(0) + size)[:, None]
+
+
+def _log_factorial(y):
+    """log y! of counts: read from a table where all are below 256, ten times faster than by log gamma."""
+    table = jnp.asarray(np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, 256)))]), y.dtype)
+    read = lambda y: table[y.astype(jnp.int32)]
+    return lax.cond(jnp.all(y < 256), read, lambda y: gammaln(y + 1), y)
 
 
 def _whole(y, name, most=None):
@@ -57,7 +65,7 @@ class Poisson:
 
     def prepare(self, y, x):
         """What all iterations need."""
-        return {"y": y, "mean": y.mean(0), "constant": gammaln(y + 1).sum(1)}
+        return {"y": y, "rows": y.T, "mean": y.mean(0), "constant": _log_factorial(y).sum(1)}
 
     def update(self, data, weights: Weights, old: Params | None = None) -> Params:
         """The parameters that fit best to bins of these weights."""
@@ -67,7 +75,8 @@ class Poisson:
     def log_likelihood(self, params: Params, data) -> Weights:
         """log p(bin | state)."""
         rate = params["rate"]
-        return data["y"] @ jnp.log(rate).T - rate.sum(1)[None] - data["constant"][:, None]
+        # units by time in long rows: twice as fast as the other way round
+        return (jnp.log(rate) @ data["rows"]).T - rate.sum(1)[None] - data["constant"][:, None]
 
     def draw(self, params: Params, states, x, key) -> Array:
         """Bins drawn in these states."""
@@ -193,8 +202,14 @@ class GLM:
 
     def prepare(self, y, x):
         """What all iterations need."""
-        constant = gammaln(y + 1).sum(1) if self.family == "poisson" else jnp.zeros(len(y), y.dtype)
-        return {"y": y, "x": x, "constant": constant}
+        constant = (
+            _log_factorial(y).sum(1) if self.family == "poisson" else jnp.zeros(len(y), y.dtype)
+        )
+        data = {"y": y, "x": x, "constant": constant}
+        if self.family == "gaussian" or x.shape[1] >= _FEW:
+            return data
+        full = jnp.concatenate([jnp.ones((len(x), 1), x.dtype), x], axis=1)
+        return data | {"rows": full.T, "pairs": column_products(full)}
 
     def update(self, data, weights: Weights, old: Params | None = None) -> Params:
         """The parameters that fit best to bins of these weights, or nearer to it than the old ones."""
@@ -205,6 +220,18 @@ class GLM:
             return self._regress(y, x, weights)
         begun = jnp.zeros((states, *size), y.dtype) if old is None else old["weights"]
         steps = 20 if old is None else self.steps
+        if "rows" in data:
+            if old is None:  # from the mean rate
+                least = 0.5 / len(y)
+                rate = jnp.maximum(y.mean(0), least)
+                if self.family == "bernoulli":
+                    rate = jnp.minimum(rate, 1 - least) / jnp.maximum(1 - rate, least)
+                begun = begun.at[:, 0].set(jnp.log(rate)[None])
+            begun = begun.swapaxes(1, 2)
+            found = newton_steps(
+                self.family, steps, data["rows"], data["pairs"], y.T, weights.T, self.penalty, begun
+            )
+            return {"weights": found.swapaxes(1, 2)}
         penalty, free = jnp.full((1, y.shape[1]), self.penalty, y.dtype), jnp.ones(size, y.dtype)
         one = lambda of: solve(self.family, steps, x, y, of[0], penalty, free, of[1])
         return {"weights": lax.map(one, (weights.T, begun))}
@@ -223,15 +250,15 @@ class GLM:
 
     def log_likelihood(self, params: Params, data) -> Weights:
         """log p(bin | state)."""
-        y, x = data["y"], data["x"]
-        eta = jax.vmap(lambda theta: linear(x, theta))(params["weights"])  # state, time, output
+        y, x = data["y"].T[None], data["x"]  # as states, outputs, time: long rows are fast ones
+        theta = params["weights"]
+        eta = jnp.einsum("kcu,tc->kut", theta[:, 1:], x) + theta[:, 0, :, None]
         if self.family == "gaussian":
-            v = params["variance"][:, None]
-            each = -0.5 * ((y[None] - eta) ** 2 / v + jnp.log(2 * jnp.pi * v))
+            v = params["variance"][:, :, None]
+            each = -0.5 * ((y - eta) ** 2 / v + jnp.log(2 * jnp.pi * v))
         else:
-            norm = jax.nn.softplus if self.family == "bernoulli" else jnp.exp
-            each = y[None] * eta - norm(eta)
-        return each.sum(2).T - data["constant"][:, None]
+            each = y * eta - (softplus if self.family == "bernoulli" else jnp.exp)(eta)
+        return each.sum(1).T - data["constant"][:, None]
 
     def draw(self, params: Params, states, x, key) -> Array:
         """Bins drawn in these states with these inputs."""

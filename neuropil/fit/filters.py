@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuropil.belief import DiscriminativeKalman, Kalman
-from neuropil.core import run, start
+from neuropil.core import Tick, run, start
 from neuropil.fit.kernel import NadarayaWatson
 
 
@@ -94,6 +94,38 @@ class _Filter(MultiOutputMixin, RegressorMixin, BaseEstimator):
         x = self._features(jnp.asarray(X - self.center_, float))
         z = np.asarray(_filtered(self.system_, x), X.dtype) * self.scale_ + self.offset_
         return z[:, 0] if self._flat else z
+
+    def online(self):
+        """(step, state) to decode bins as they arrive, for closed loops.
+
+        `state, z = step(state, x)`: x (channel,) is the next bin, z (n,) or () the mean of what is decoded from
+        it and all bins before, a JAX array (`np.asarray(z)` waits for it). Give each stream of bins a state of
+        its own. The first call compiles. Equal to `predict` of all bins at once but for rounding.
+
+        >>> rng = np.random.default_rng(0)
+        >>> z = np.cumsum(rng.normal(size=(50, 1)), 0)
+        >>> decoder = KalmanDecoder().fit(np.hstack([z, -z]) + rng.normal(size=(50, 2)), z)
+        >>> step, state = decoder.online()
+        >>> state, said = step(state, np.array([1.0, -1.0]))
+        >>> said.shape
+        (1,)
+        """
+        check_is_fitted(self, "system_")
+        floats = jnp.result_type(float)
+        center, offset, scale = (
+            jnp.asarray(a, floats) for a in (self.center_, self.offset_, self.scale_)
+        )
+        begun = start(self.system_, 1.0, jax.random.key(0))
+        tick = Tick(begun.i, begun.dt, begun.key)  # filters neither count ticks nor draw
+
+        @jax.jit
+        def step(state, x):
+            x = self._features((jnp.asarray(x, floats) - center)[None])[0]
+            state, belief = self.system_.step(state, x, tick)
+            z = belief.mean * scale + offset
+            return state, z[0] if self._flat else z
+
+        return step, begun.state
 
     def _features(self, x):
         return x
