@@ -67,6 +67,15 @@ def test_the_transform_coder_spends_what_it_may_and_is_near_the_bound_of_white_n
     )  # a uniform quantiser loses a quarter of a bit: 2 pi e / 12 = 1.42
 
 
+def test_residual_codes_of_few_patterns_and_their_sums_are_exact():
+    one, two = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 6)))[0].T.reshape(2, 3, 16)
+    pairs = np.stack([10 * a + b for a in one for b in two])
+    train = np.tile(pairs, (20, 1)).reshape(-1, 1, 1, 16)
+    guess, codes = arms.residual_code(train, train[:9], 3, 2, np.random.default_rng(1), held=0.9999)
+    np.testing.assert_allclose(guess, train[:9], atol=1e-6)
+    assert len({tuple(c) for c in codes}) == 9
+
+
 def test_flat_patches_are_left_out_and_the_rest_is_standardised():
     run = np.random.default_rng(0).normal(3.0, 5.0, (2000, 2))
     run[1000:1200, 1] = 0.0

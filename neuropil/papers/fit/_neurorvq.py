@@ -15,7 +15,7 @@ from scipy.fft import dct, idct
 
 from neuropil.blocks import moved_or_learned, usage
 from neuropil.core import System
-from neuropil.core.random import fold
+from neuropil.core.random import fold, generator
 from neuropil.fit.spectra import BANDS, band_errors
 from neuropil.papers.fit._neurorvq_net import Tokeniser
 from neuropil.worlds import datasets
@@ -132,11 +132,33 @@ def transform_code(train, test, bits, bisections=30):
     return idct(said, norm="ortho").reshape(test.shape), used
 
 
+def residual_code(train, test, codes, stages, rng, held=0.99):
+    """Principal components that hold so much of the variance, then k-means of what each stage left over.
+
+    Returns the reconstruction of the test part and its codes (patch, stage). Nothing is learned by gradients.
+    """
+    from sklearn.cluster import KMeans
+
+    a, b = (x.reshape(-1, x.shape[-1]).astype(float) for x in (train, test))
+    power, axes = np.linalg.eigh(a.T @ a)
+    count = 1 + np.searchsorted(np.cumsum(power[::-1]) / power.sum(), held)
+    axes = axes[:, ::-1][:, :count]
+    left, rest = a @ axes, b @ axes
+    said, found = np.zeros_like(rest), []
+    for _ in range(stages):
+        means = KMeans(codes, n_init=1, random_state=int(rng.integers(2**31))).fit(left)
+        left = left - means.cluster_centers_[means.labels_]
+        found.append(means.predict(rest))
+        rows = means.cluster_centers_[found[-1]]
+        said, rest = said + rows, rest - rows
+    return (said @ axes.T).reshape(test.shape), np.stack(found, axis=-1)
+
+
 class Coder(System):
     """One arm: a tick learns on the training runs and codes the test runs. The state is empty.
 
     `how`: "residual" (`branches` x `stages`), "single" (one branch, all stages), "one" (one stage), "angle",
-    "whole" (nothing quantised), "shuffled" (codes of other windows), "dct". Output: `errors` (band; error,
+    "whole" (nothing quantised), "shuffled" (codes of other windows), "dct", "pca". Output: `errors` (band; error,
     amplitude, phase), `nmse`, `bits` (a patch), `perplexity` (mean over codebooks), `losses`, `example`
     (truth and guess of one window's first channel).
     """
@@ -155,6 +177,11 @@ class Coder(System):
         perplexity, losses = np.nan, np.full(s["steps"], np.nan)
         if self.how == "dct":
             guess, bits = transform_code(here.train, here.test, sent)
+        elif self.how == "pca":
+            rng = generator(tick.key, "means")
+            guess, codes = residual_code(here.train, here.test, s["codes"], branches * stages, rng)
+            bits = sent
+            perplexity = np.mean([usage(c, s["codes"]).perplexity for c in codes.T])
         else:
             bits = {"one": sent / stages, "whole": np.nan}.get(self.how, sent)
             branches, stages = {"single": (1, branches * stages), "one": (branches, 1)}.get(

@@ -47,6 +47,7 @@ LOOK = {
     "one-code": ("four scales, one stage", "#d55e00", "^--"),
     "raw-angle": ("squared difference of angles", "#e69f00", "v--"),
     "dct": ("cosine transform, same bits", "#000000", "D-"),
+    "pca": ("k-means in stages, same bits", "#7f4f24", "p--"),
     "unquantised": ("nothing quantised", "#009e73", "x:"),
     "shuffled": ("codes of other windows", "#999999", "+:"),
 }

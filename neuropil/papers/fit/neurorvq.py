@@ -40,6 +40,7 @@ STUDY = Study(
     arms={
         "neurorvq": arm("residual", "system", "four scales, each coded in stages"),
         "dct": arm("dct", "baseline", "cosine transform, uniform step, entropy code, as many bits"),
+        "pca": arm("pca", "baseline", "principal components, k-means stage after stage, as many bits"),
         "one-code": arm("one", "baseline", "four scales, one stage: fewer bits"),
         "single-scale": arm("single", "variant", "one scale, all stages in it: as many bits"),
         "raw-angle": arm("angle", "variant", "phases learned by the squared difference of angles"),
