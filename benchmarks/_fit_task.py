@@ -6,6 +6,7 @@ import numpy as np
 
 TIME, UNITS, STATES, INPUTS, ITERATIONS = 20_000, 50, 5, 10, 20
 CHANNELS, TRAIN, BINS = 200, 3000, 1000
+COUPLED, FEATURES, LAGS, PENALTY = 100, 5, 30, 1.0
 
 
 def hidden() -> dict:
@@ -35,3 +36,23 @@ def velocity() -> tuple[np.ndarray, np.ndarray]:
     angle = rng.uniform(0, 2 * np.pi, CHANNELS)
     along = z @ np.stack([np.cos(angle), np.sin(angle)])
     return z, np.sqrt(rng.poisson(2 * np.exp(0.5 * along)))
+
+
+def coupled() -> np.ndarray:
+    """Counts (time, cell) of cells that excite and inhibit each other through traces of 5 bins."""
+    rng = np.random.default_rng(0)
+    weight = 0.3 * rng.standard_normal((COUPLED, COUPLED)) * (rng.random((COUPLED, COUPLED)) < 0.1)
+    bias = np.log(rng.uniform(0.05, 0.2, COUPLED))
+    counts, trace = np.zeros((TIME, COUPLED)), np.zeros(COUPLED)
+    for t in range(TIME):
+        counts[t] = rng.poisson(np.exp(np.minimum(bias + weight @ trace, 1.0)))
+        trace = 0.8 * trace + 0.2 * counts[t]
+    return counts
+
+
+def history(counts: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Design (time, cell x feature) of the bins before each: what neuropil makes of `basis` itself."""
+    lags = len(basis)
+    past = np.pad(counts, ((lags, 0), (0, 0)))
+    rows = [past[lags - k : lags - k + len(counts)] for k in range(1, lags + 1)]
+    return np.einsum("ltc,lf->tcf", np.stack(rows), basis, optimize=True).reshape(len(counts), -1)
