@@ -72,6 +72,13 @@ def clock(call, repeats: int) -> tuple[float, list[float]]:
     return first, times
 
 
+def once(call) -> dict:
+    """{"first", "times", "cpu"} of one call alone: for work that takes minutes and compiles nothing."""
+    begin = time.perf_counter()
+    call()
+    return {"first": time.perf_counter() - begin, "times": [], "cpu": []}
+
+
 def clock_both(call, repeats: int) -> dict:
     """{"first", "times", "cpu"}: as `clock`, and the processor seconds of each call, summed over threads.
 

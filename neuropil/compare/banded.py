@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from neuropil.compare.ridge import (
     ALPHAS,
@@ -105,16 +106,15 @@ class _Bands:
         tried = jnp.asarray(alphas, self.dtype)
         for draw, gamma in enumerate(gammas):
             errors = [0.0] * len(pieces)
-            # all eigenvectors of a draw, then all products: LAPACK's threads and XLA's wait busily, and at
-            # once, or by turns too quick, they slow each other
-            folds = [self.form.fold(*each, self.scale(gamma)) for each in self.splits]
+            # LAPACK on one core while XLA's threads work on the products of the draw before
+            with threadpool_limits(1, "blas"):
+                folds = [self.form.fold(*each, self.scale(gamma)) for each in self.splits]
             made = [plan(f, alphas, count, self.intercept) for f in folds]
+            jax.block_until_ready([piece[2] for piece in pieces])
             for i, (piece, (total, parts), _) in enumerate(pieces):
                 for p, part in zip(made, parts, strict=True):
-                    errors[i] = errors[i] + fold_errors(
-                        p, piece, total, part, self.intercept, False
-                    )
-            jax.block_until_ready(errors)
+                    found = fold_errors(p, piece, total, part, self.intercept, False)
+                    errors[i] = errors[i] + found
             for piece, error in zip(pieces, errors, strict=True):
                 piece[2] = _better(piece[2], error, tried, draw)
         return [np.concatenate([np.asarray(p[2][i]) for p in pieces])[:count] for i in range(3)]

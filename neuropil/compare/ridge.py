@@ -156,6 +156,7 @@ class RidgeSearch:
         if len(self.alphas) > 1 and self.plans is None:
             folds = (self.form.fold(*each) for each in self.splits) if self.splits else [self.whole]
             self.plans = [plan(f, self.alphas, targets, self.intercept) for f in folds]
+            self.form.forget()
 
     def width(self, targets: int) -> int:
         """How many targets are fitted at once."""

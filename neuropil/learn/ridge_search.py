@@ -48,7 +48,8 @@ class Fold(NamedTuple):
 
 def eigh(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues, not below 0, and eigenvectors of a Gram matrix."""
-    power, axes = linalg.eigh(a, driver="evd", overwrite_a=True, check_finite=False)
+    # the transpose of a symmetric matrix is itself, in the order of axes LAPACK wants
+    power, axes = linalg.eigh(a.T, driver="evd", overwrite_a=True, check_finite=False)
     return np.maximum(power, 0), axes
 
 
@@ -106,6 +107,10 @@ class Primal:
             self._kept[name] = (gram, part - shift, n * shift)
         return self._kept[name]
 
+    def forget(self) -> None:
+        """Give back the Gram matrices of folds, kept for the next scale."""
+        self._kept.clear()
+
     def fold(self, train: np.ndarray, test: np.ndarray, scale: Any = 1.0) -> Fold:
         """The fold that leaves `test` out; `scale` multiplies features."""
         gram, part, shift = self._of(train, test)
@@ -138,6 +143,9 @@ class Dual:
 
     def __len__(self):
         return self.kernels.shape[1]
+
+    def forget(self) -> None:
+        """Nothing is kept."""
 
     def kernel(self, scale: Any = 1.0) -> np.ndarray:
         """The kernel of all samples: kernels weighed by squares of `scale`."""
@@ -187,7 +195,9 @@ class Plan(NamedTuple):
 
     test: Array
     train: Array
-    maps: Float[Array, "basis test row"]
+    maps: Float[Array, "basis test row"] | None
+    seen: Float[Array, "test axis"] | None
+    basis: Float[Array, "alpha axis"]
     count: Array
     mix: Float[Array, "alpha basis"]
     room: Float[Array, "alpha test"]
@@ -196,9 +206,9 @@ class Plan(NamedTuple):
 
 
 def plan(fold: Fold, alphas: np.ndarray, targets: int, intercept: bool) -> Plan:
-    """Matrices that take z to the basis of predictions of all penalties.
+    """What takes z to the basis of predictions of all penalties.
 
-    For many targets they hold the axes (one product); for few, z is turned to the axes first.
+    For many targets matrices that hold the axes (one product each); for few, z is turned to the axes first.
     """
     dtype = jnp.result_type(float)
     eps = float(jnp.finfo(dtype).eps)
@@ -219,7 +229,9 @@ def plan(fold: Fold, alphas: np.ndarray, targets: int, intercept: bool) -> Plan:
     return Plan(
         jnp.asarray(fold.test),
         jnp.asarray(fold.train),
-        _maps(seen, every, None if turned else axes, count),
+        None if turned else _maps(seen, every, axes, count),
+        seen if turned else None,
+        every,
         count,
         jnp.asarray(padded),
         jnp.asarray(room, dtype),
@@ -230,13 +242,11 @@ def plan(fold: Fold, alphas: np.ndarray, targets: int, intercept: bool) -> Plan:
 
 @jax.jit
 def _maps(seen, basis, axes, count):
-    test, rows = len(seen), seen.shape[1] if axes is None else axes.shape[1]
-
     def one(c, maps):
-        made = seen * basis[c][None, :]
-        return maps.at[c].set(made if axes is None else made @ axes)
+        return maps.at[c].set((seen * basis[c][None, :]) @ axes)
 
-    return jax.lax.fori_loop(0, count, one, jnp.zeros((len(basis), test, rows), seen.dtype))
+    maps = jnp.zeros((len(basis), len(seen), axes.shape[1]), seen.dtype)
+    return jax.lax.fori_loop(0, count, one, maps)
 
 
 @jax.jit
@@ -273,9 +283,10 @@ def fold_errors(
     test = len(held)
 
     def predict(c, made):
-        return made.at[c].set(plan.maps[c] @ z)
+        each = plan.seen * plan.basis[c][None, :] if plan.maps is None else plan.maps[c]
+        return made.at[c].set(each @ z)
 
-    made = jnp.zeros((len(plan.maps), test, y.shape[1]), y.dtype)
+    made = jnp.zeros((len(plan.basis), test, y.shape[1]), y.dtype)
     made = jax.lax.fori_loop(0, plan.count, predict, made)
     tile = max(1, min(test, TILE // y.shape[1]))
 
