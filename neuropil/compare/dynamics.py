@@ -7,8 +7,8 @@ $$d(A, B) = \min_{C \in O(n)} \|A - C B C^\top\|_F$$
 
 Source: Ostrow, Eisen, Kozachkov, Fiete (2023), NeurIPS, arXiv:2306.10168 (their code: DSA).
 The distance has local minima. Here it is minimised by L-BFGS over rotations (Cayley's map, taken afresh around
-the best point), from several starts, two of which line up the operators' own axes; their code runs Adam from one
-start of each handedness.
+the best point), from several starts, two of which line up the operators' own axes; their code runs Adam from
+one start of each handedness.
 """
 
 from __future__ import annotations

@@ -120,9 +120,10 @@ def common_directions(
 ) -> Float[np.ndarray, "unit removed"]:
     r"""Orthonormal directions that make centres (manifold, unit) least correlated once they are taken out.
 
-    For K directions V they minimise the sum over pairs of squared cosines of what is left of the centres;
-    of `restarts` starts the one that leaves the shortest centre longest is kept. K grows from 0 until the mean
+    For K directions V they minimise the sum over pairs of squared cosines of what is left of the centres; of
+    `restarts` starts the one that leaves every centre the largest share is kept. K grows from 0 until the mean
     absolute cosine has risen three times in a row, and the K with the least is taken; or K = `dimensions`.
+    (The official code starts from K = 1, so it always removes one; here centres may be left as they are.)
 
     >>> rng = np.random.default_rng(0)
     >>> shared = np.outer(np.ones(8), np.eye(20)[0] * 5)              # all centres share one direction
@@ -143,12 +144,18 @@ def common_directions(
     else:
         raise ValueError(f"removed = {dimensions}, but {p} centres leave room for {max(most, 0)}")
     rng = np.random.default_rng(seed)
-    best, least, last, rises = np.zeros((rank, 0)), np.inf, np.inf, 0
+    best = v = np.zeros((rank, 0))
+    least, last, rises = np.inf, np.inf, 0
     if dimensions is None:
         least = last = _cosine(low)
     for k in tried:
-        found = [_least_correlated(low, k, rng) for _ in range(restarts)]
-        v = max(found, key=lambda v: np.linalg.norm(low - low @ v @ v.T, axis=1).min())
+        # the last solution and a random direction: each K begins where the one before ended
+        kept = v if v.shape[1] == k - 1 else rng.normal(size=(rank, k - 1))
+        found = [
+            _least_correlated(low, np.concatenate([low.T @ rng.normal(size=(p, 1)), kept], 1))
+            for _ in range(restarts)
+        ]
+        v = max(found, key=lambda v: _remaining(low, v))
         now = _cosine(low - low @ v @ v.T)
         rises = rises + 1 if now > last else 0
         last = now
@@ -164,9 +171,15 @@ def _cosine(centres):
     return np.abs(unit @ unit.T)[np.triu_indices(len(unit), 1)].mean()
 
 
-def _least_correlated(centres, k, rng):
-    """A local minimum, over the subspaces of k dimensions, of the sum of squared cosines of what is left."""
-    shape = (centres.shape[1], k)
+def _remaining(centres, v):
+    """The smallest share of any centre's length that is left without the directions v."""
+    left = np.linalg.norm(centres - centres @ v @ v.T, axis=1)
+    return (left / np.maximum(np.linalg.norm(centres, axis=1), 1e-300)).min()
+
+
+def _least_correlated(centres, start):
+    """A local minimum, over subspaces as wide as `start`, of the squared cosines of what is left."""
+    shape = start.shape
     gram = centres @ centres.T
 
     def cost(flat):
@@ -180,7 +193,7 @@ def _least_correlated(centres, k, rng):
         slope = slope - v @ (v.T @ slope)  # the cost depends on the subspace alone
         return 0.5 * (weighted * left).sum(), np.linalg.solve(r, slope.T).T.ravel()
 
-    out = minimize(cost, rng.normal(size=shape).ravel(), jac=True, method="L-BFGS-B")
+    out = minimize(cost, np.linalg.qr(start)[0].ravel(), jac=True, method="L-BFGS-B")
     return np.linalg.qr(out.x.reshape(shape))[0]
 
 

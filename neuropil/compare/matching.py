@@ -42,9 +42,8 @@ def transport(cost: np.ndarray) -> Float[np.ndarray, "p q"]:
         rows, columns = linear_sum_assignment(
             np.repeat(np.repeat(cost, n // p, 0), n // q, 1) if p != q else cost
         )
-        plan = np.zeros((p, q))
-        np.add.at(plan, (rows * p // n, columns * q // n), 1 / n)
-        return plan
+        cells = (rows * p // n) * q + columns * q // n
+        return np.bincount(cells, minlength=p * q).reshape(p, q) / n
     cell = np.arange(p * q)
     where = np.concatenate([cell // q, p + cell % q])
     sums = coo_matrix((np.ones(2 * p * q), (where, np.tile(cell, 2))), shape=(p + q, p * q))

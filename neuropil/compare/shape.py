@@ -82,9 +82,8 @@ def shape_distance(
     sizes = np.linalg.norm(x), np.linalg.norm(y)
     if min(sizes) == 0:
         raise ValueError("no unit varies over the stimuli, so this representation has no shape")
-    if group == "rotation":  # blind to the axes of the units, so the components' weights suffice
-        left, right = (u * w for u, w, _ in (_spectrum(a, alpha) for a in (x, y)))
-        agree = np.linalg.svd(left.T @ right, compute_uv=False).sum()
+    if group == "rotation":
+        agree = _rotated(x, y, alpha)
     else:
         a, b = (partly_whitened(z, alpha) for z in (x, y))
         agree = _agreement(*_padded(a, b), group)
@@ -94,6 +93,31 @@ def shape_distance(
     if metric == "angular":
         return float(np.arccos(cosine))
     return float(np.sqrt(max(sizes[0] ** 2 + sizes[1] ** 2 - 2 * agree, 0)))
+
+
+def _rotated(x, y, alpha):
+    """Largest inner product over rotations: the sum of the singular values of the product of both sides."""
+    if max(x.shape[1], y.shape[1]) <= len(x):
+        maps = [_whitener(a, alpha) for a in (x, y)]
+        if all(m is not None for m in maps):
+            inner = x.T @ y
+            inner = inner if alpha == 1 else maps[0] @ inner @ maps[1]
+            return np.linalg.svd(inner, compute_uv=False).sum()
+    # blind to the axes of the units, so that the components' weights suffice
+    left, right = (u * w for u, w, _ in (_spectrum(a, alpha) for a in (x, y)))
+    return np.linalg.svd(left.T @ right, compute_uv=False).sum()
+
+
+def _whitener(x, alpha):
+    """The map (unit, unit) that whitens partly, from the units' products; None where their squares would lose
+    the smallest components."""
+    if alpha == 1:
+        return np.ones((1, 1))
+    lam, v = np.linalg.eigh(x.T @ x)
+    if lam[0] < 1e-8 * lam[-1]:
+        return None
+    d = alpha + (1 - alpha) / np.sqrt(lam)
+    return (v * (d * np.sqrt(lam.sum() / (d**2 * lam).sum()))) @ v.T
 
 
 def _agreement(a, b, group):
