@@ -58,7 +58,7 @@ def encode(
     - `select`: alpha per target by the exact `left-out` error, or by `folds` inside the training
       set (for time series, whose neighbours betray each other);
     - `null`: refits everything on responses that are shuffled across samples (`shuffle`), or turned
-      in a circle by at least a tenth of the recording (`shift`, for time series).
+      in a circle (`shift`, for time series).
 
     The interval resamples samples (bootstrap percentiles) and holds the fitted models fixed;
     `correlation.mean()` resamples targets too.
@@ -78,7 +78,7 @@ def encode(
         raise ValueError("select is 'left-out' or 'folds', null is 'shuffle' or 'shift'")
     rng = np.random.default_rng(seed)
     if null == "shift" and permutations:
-        orders = shifts(n, permutations, max(1, n // 10), seed)
+        orders = shifts(n, permutations, 1, seed)  # all of them: see `shifts`
     else:
         orders = np.array([rng.permutation(n) for _ in range(permutations)], int).reshape(-1, n)
     orders = np.concatenate([np.arange(n)[None], orders])

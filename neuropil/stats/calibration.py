@@ -198,9 +198,10 @@ def _series(rng, way: str):
     if way == "shuffle":
         seed = int(rng.integers(2**31))
         return _found(st.permutation(_r, x, y, draws=DRAWS, tail="two-sided", seed=seed))
-    score = st.series_correlation(
-        x, y, draws=DRAWS if way == "shift" else 0, seed=int(rng.integers(2**31))
-    )
+    if way == "far":
+        orders = st.shifts(200, DRAWS, at_least=20, seed=int(rng.integers(2**31)))
+        return _found(st.permutation(_r, x, y, orders=orders, tail="two-sided"))
+    score = st.series_correlation(x, y)
     if way == "shift":
         return _found(score)
     if way == "interval":
@@ -215,6 +216,8 @@ _SERIES = (
          lambda rng: _series(rng, "effective")),
     Case("series-interval", "Does the interval of such a correlation hold the truth?",
          lambda rng: _series(rng, "interval"), "covers", 0.95),
+    Case("series-shift-far", "The same, but only shifts by a tenth of the series or more are taken",
+         lambda rng: _series(rng, "far"), sound=False),
     Case("series-shuffle", "The same, but samples are shuffled",
          lambda rng: _series(rng, "shuffle"), sound=False),
 )  # fmt: skip

@@ -111,8 +111,13 @@ def permutation(
 
 
 def shifts(n: int, draws: int, at_least: int, seed: int = 0) -> np.ndarray:
-    """Row orders (draw, n) that turn a time series in a circle by at least `at_least` samples:
-    nulls which keep autocorrelation."""
+    """Row orders (draw, n) that turn a time series in a circle by at least `at_least` samples: nulls which keep
+    autocorrelation.
+
+    Take `at_least=1` for a test. Leaving the short shifts out compares the value at lag 0 with a sample that
+    lacks its neighbours, and slow series are then called related too often (page on calibration,
+    `series-shift-far`).
+    """
     if 2 * at_least >= n:
         raise ValueError(f"a shift of at least {at_least} needs more than {2 * at_least} samples")
     by = np.random.default_rng(seed).integers(at_least, n - at_least + 1, draws)
