@@ -15,11 +15,13 @@ from neuropil.stats.ceiling import (
     spearman_brown,
     split,
 )
+from neuropil.stats.choices import balanced_accuracy, transfer_rate, wilson_interval
 from neuropil.stats.cluster import Clusters, cluster_test, neighbours
 from neuropil.stats.equivalence import Judged, equivalence, non_inferiority
 from neuropil.stats.exchange import block_shuffles, shuffles, sign_flip, sign_flips
 from neuropil.stats.hierarchy import hierarchical_bootstrap
 from neuropil.stats.information import information_transfer_rate
+from neuropil.stats.latents import co_smoothing, forward_prediction, psth_r2, velocity_r2
 from neuropil.stats.multiple import family_wise, fdr, holm
 from neuropil.stats.resample import (
     bca_interval,
@@ -52,12 +54,14 @@ __all__ = [
     "Score",
     "auroc",
     "autocorrelation",
+    "balanced_accuracy",
     "bca_interval",
     "between",
     "block_shuffles",
     "bootstrap",
     "ceiling",
     "cluster_test",
+    "co_smoothing",
     "correlate",
     "correlation_p",
     "distances",
@@ -67,6 +71,7 @@ __all__ = [
     "family_wise",
     "fano_factor",
     "fdr",
+    "forward_prediction",
     "halves",
     "hierarchical_bootstrap",
     "holm",
@@ -80,6 +85,7 @@ __all__ = [
     "percentile_interval",
     "permutation",
     "permutation_p",
+    "psth_r2",
     "reliability",
     "series_correlation",
     "shifts",
@@ -91,7 +97,10 @@ __all__ = [
     "spearman_brown",
     "split",
     "synchrony",
+    "transfer_rate",
     "van_rossum",
+    "velocity_r2",
     "victor_purpura",
+    "wilson_interval",
     "window_correlation",
 ]
