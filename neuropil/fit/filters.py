@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuropil.belief import DiscriminativeKalman, Kalman
-from neuropil.core import Tick, run, start
+from neuropil.core import Carry, Tick, run, start
 from neuropil.fit.kernel import NadarayaWatson
 
 
@@ -99,8 +99,9 @@ class _Filter(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """(step, state) to decode bins as they arrive, for closed loops.
 
         `state, z = step(state, x)`: x (channel,) is the next bin, z (n,) or () the mean of what is decoded from
-        it and all bins before, a JAX array (`np.asarray(z)` waits for it). Give each stream of bins a state of
-        its own. The first call compiles. Equal to `predict` of all bins at once but for rounding.
+        it and all bins before, a JAX array (`np.asarray(z)` waits for it). A few bins at once, (bin, channel),
+        give z (bin, n) in less time a bin. Give each stream of bins a state of its own. The first call of a
+        shape compiles. Equal to `predict` of all bins at once but for rounding.
 
         >>> rng = np.random.default_rng(0)
         >>> z = np.cumsum(rng.normal(size=(50, 1)), 0)
@@ -116,14 +117,22 @@ class _Filter(MultiOutputMixin, RegressorMixin, BaseEstimator):
             jnp.asarray(a, floats) for a in (self.center_, self.offset_, self.scale_)
         )
         begun = start(self.system_, 1.0, jax.random.key(0))
-        tick = Tick(begun.i, begun.dt, begun.key)  # filters neither count ticks nor draw
+        clock = (
+            begun.i,
+            begun.dt,
+            begun.key,
+        )  # the same at every bin: filters neither count nor draw
 
         @jax.jit
         def step(state, x):
-            x = self._features((jnp.asarray(x, floats) - center)[None])[0]
-            state, belief = self.system_.step(state, x, tick)
-            z = belief.mean * scale + offset
-            return state, z[0] if self._flat else z
+            rows = self._features(jnp.atleast_2d(jnp.asarray(x, floats)) - center[None])
+            if x.ndim == 2:
+                carry, belief = run(self.system_, Carry(*clock, state), rows)
+                state, z = carry.state, belief.mean * scale[None] + offset[None]
+            else:
+                state, belief = self.system_.step(state, rows[0], Tick(*clock))
+                z = belief.mean * scale + offset
+            return state, z[..., 0] if self._flat else z
 
         return step, begun.state
 

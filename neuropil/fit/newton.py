@@ -1,7 +1,7 @@
 """Newton's method for the GLMs of all units at once.
 
-`solve` finds directions by conjugate gradients, for designs of many columns; `newton_steps` by the Hessian itself, for
-few columns and several weightings of the bins (the states of an HMM).
+`solve` finds directions by conjugate gradients, for designs of many columns; `newton_steps` by the Hessian
+itself, for few columns and several weightings of the bins (the states of an HMM).
 """
 
 from __future__ import annotations

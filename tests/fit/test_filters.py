@@ -66,3 +66,16 @@ ORDER = "a filter answers a row from the rows before it"
 def test_scikit_learn_finds_regressors(decoder):
     names = ("check_methods_subset_invariance", "check_methods_sample_order_invariance")
     check_estimator(decoder, expected_failed_checks=dict.fromkeys(names, ORDER))
+
+
+@pytest.mark.parametrize("decoder", [KalmanDecoder(), DiscriminativeKalmanDecoder()])
+def test_bins_one_by_one_and_a_few_at_once_are_decoded_as_all_at_once(decoder):
+    decoder = clone(decoder).fit(X[:300], Z[:300])
+    step, state = decoder.online()
+    said = []
+    for row in X[300:304]:
+        state, z = step(state, row)
+        said.append(z)
+    state, rest = step(state, X[304:308])
+    said = np.concatenate([np.stack(said), rest])
+    np.testing.assert_allclose(said, decoder.predict(X[300:308]), atol=1e-5)

@@ -158,8 +158,8 @@ class Coder(System):
     """One arm: a tick learns on the training runs and codes the test runs. The state is empty.
 
     `how`: "residual" (`branches` x `stages`), "single" (one branch, all stages), "one" (one stage), "angle",
-    "whole" (nothing quantised), "shuffled" (codes of other windows), "dct", "pca". Output: `errors` (band; error,
-    amplitude, phase), `nmse`, `bits` (a patch), `perplexity` (mean over codebooks), `losses`, `example`
+    "whole" (nothing quantised), "shuffled" (codes of other windows), "dct", "pca". Output: `errors` (band;
+    error, amplitude, phase), `nmse`, `bits` (a patch), `perplexity` (mean over codebooks), `losses`, `example`
     (truth and guess of one window's first channel).
     """
 
