@@ -209,7 +209,9 @@ class PatchedLayer(eqx.Module):
         drop = lambda a, n: dropout(a, rate, None if seed is None else seed + jnp.uint32(n))
         each = lambda norm, a: jax.vmap(jax.vmap(norm))(a)
         x = each(self.norm, x + drop(said, 1))
-        return each(self.norm2, x + drop(self.mlp(x), 2))
+        # all rows at once, where the MLP itself takes one vector
+        up = self.mlp.activation(self.mlp.up.forward(x))
+        return each(self.norm2, x + drop(self.mlp.down.forward(up), 2))
 
     def begin(self, x, mixing=None, rate: float = 0.0, seed=None):
         """Cache and output; dropout of `rate` on both branches where there is a `seed`."""

@@ -38,7 +38,7 @@ class ScalarQuantiser(eqx.Module):
         return self.levels.shape[0]
 
     @staticmethod
-    def uniform(codes: int, limit: float = 4.0) -> ScalarQuantiser:
+    def uniform(codes: int, limit: float | int = 4.0) -> ScalarQuantiser:
         """`codes` cells of one width over -limit..limit; what lies beyond is in the outer cells."""
         edges = np.linspace(-limit, limit, codes + 1)
         return ScalarQuantiser(
@@ -46,7 +46,7 @@ class ScalarQuantiser(eqx.Module):
         )
 
     @staticmethod
-    def mu_law(codes: int, limit: float = 4.0, mu: float = 255.0) -> ScalarQuantiser:
+    def mu_law(codes: int, limit: float | int = 4.0, mu: float | int = 255.0) -> ScalarQuantiser:
         r"""Cells uniform in $\text{sign}(x) \log(1 + \mu |x| / \text{limit}) / \log(1 + \mu)$ (G.711)."""
         spread = lambda y: np.sign(y) * limit * np.expm1(np.abs(y) * np.log1p(mu)) / mu
         edges = np.linspace(-1, 1, codes + 1)

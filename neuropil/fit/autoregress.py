@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Autoregression:
         recordings: Sequence[Float[np.ndarray, "time channel"]],
         order: int,
         *,
-        ridge: float = 1e-6,
+        ridge: float | int = 1e-6,
         alone: bool = False,
     ) -> Autoregression:
         """Least squares over all recordings; `ridge` times the mean variance is added to the normal equations
@@ -72,8 +72,8 @@ class Autoregression:
         return float(np.abs(np.linalg.eigvals(companion)).max())
 
     def spectrum(
-        self, hz: Float[np.ndarray, " frequency"], rate: float
-    ) -> Float[np.ndarray, "frequency channel channel"]:
+        self, hz: Float[np.ndarray, " frequency"], rate: float | int
+    ) -> Complex[np.ndarray, "frequency channel channel"]:
         """One-sided cross-spectral density at `hz` (as Welch's)."""
         order, channels, _ = self.coefficients.shape
         turn = np.exp(-2j * np.pi * np.outer(hz, np.arange(1, order + 1)) / rate)

@@ -6,12 +6,12 @@ Of two recordings the errors compare what they are like, not sample with sample:
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from scipy.signal import butter, hilbert, sosfiltfilt, welch
 
 
 def power_spectrum(
-    x: Float[np.ndarray, "time channel"], rate: float, segment: float = 2.56
+    x: Float[np.ndarray, "time channel"], rate: float | int, segment: float | int = 2.56
 ) -> tuple[np.ndarray, np.ndarray]:
     """Welch's power spectral density (frequency, channel) and its frequencies in Hz; segments of `segment` s.
 
@@ -31,9 +31,9 @@ def power_spectrum(
 def spectrum_error(
     real: Float[np.ndarray, "time channel"],
     made: Float[np.ndarray, "time2 channel"],
-    rate: float,
-    band: tuple[float, float] = (5.0, 40.0),
-    segment: float = 2.56,
+    rate: float | int,
+    band: tuple[float | int, float | int] = (5.0, 40.0),
+    segment: float | int = 2.56,
 ) -> float:
     """Root mean square over frequencies of `band` and channels of the difference of log10 power densities.
 
@@ -67,7 +67,10 @@ def correlation_error(
 
 
 def envelope(
-    x: Float[np.ndarray, "time channel"], rate: float, hz: float, half: float = 2.0
+    x: Float[np.ndarray, "time channel"],
+    rate: float | int,
+    hz: float | int,
+    half: float | int = 2.0,
 ) -> Float[np.ndarray, "time channel"]:
     """Amplitude of the rhythm at `hz` +- `half` Hz: the Hilbert envelope behind a Butterworth filter of order
     4, run both ways. Of Gaussian noise its deviation over its mean is sqrt(4 / pi - 1) = 0.523 (Rayleigh).
@@ -86,7 +89,10 @@ def variation(x: np.ndarray) -> float:
 
 
 def burst_lifetimes(
-    envelope: Float[np.ndarray, " time"], threshold: float, rate: float, shortest: float = 0.0
+    envelope: Real[np.ndarray, " time"],
+    threshold: float | int,
+    rate: float | int,
+    shortest: float | int = 0.0,
 ) -> Float[np.ndarray, " burst"]:
     """How long, in s, the envelope stays above `threshold` each time; stays below `shortest` s do not count,
     nor those cut by an end of the recording.
@@ -105,9 +111,9 @@ def burst_lifetimes(
 
 def peak_frequency(
     x: Float[np.ndarray, "time channel"],
-    rate: float,
-    around: tuple[float, float],
-    segment: float = 5.12,
+    rate: float | int,
+    around: tuple[float | int, float | int],
+    segment: float | int = 5.12,
 ) -> float:
     """Centre of mass in Hz, between the edges `around`, of the square of the channels' summed power.
 

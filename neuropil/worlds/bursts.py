@@ -41,7 +41,7 @@ class BurstTrials(NamedTuple):
     gates: Float[np.ndarray, "subject trial mode"]
 
 
-def shifted(hz: tuple[float, ...], subjects: int, spread: float = 0.5) -> np.ndarray:
+def shifted(hz: tuple[float | int, ...], subjects: int, spread: float | int = 0.5) -> np.ndarray:
     """Frequencies (subject, mode): those of `hz`, shifted together by -spread..spread from first to last.
 
     >>> shifted((7.0, 17.0), 3).tolist()
@@ -52,7 +52,7 @@ def shifted(hz: tuple[float, ...], subjects: int, spread: float = 0.5) -> np.nda
 
 
 def markov_gates(
-    rng: np.random.Generator, shape: tuple[int, ...], stay: float = 0.98, states: int = 3
+    rng: np.random.Generator, shape: tuple[int, ...], stay: float | int = 0.98, states: int = 3
 ) -> Int[np.ndarray, "*many time"]:
     """1 where a chain over the last axis is in the first of `states`, each left with 1 - stay for any other.
 
@@ -74,18 +74,16 @@ def play(
     gates: Int[np.ndarray, "subject mode time"],
     hz: Float[np.ndarray, "subject mode"],
     *,
-    rate: float = 100.0,
+    rate: float | int = 100.0,
     groups: tuple[tuple[int, ...], ...] = GROUPS,
-    snr: float = 4.0,
-    band: tuple[float, float] | None = (5.0, 40.0),
+    snr: float | int = 4.0,
+    band: tuple[float | int, float | int] | None = (5.0, 40.0),
 ) -> Float[np.ndarray, "subject time channel"]:
     """What is recorded of these gates; `band` in Hz (Butterworth of order 5, both ways), None: unfiltered.
 
     Raises ValueError where groups and modes differ in number."""
-    if not len(groups) == gates.shape[1] == hz.shape[1]:
-        raise ValueError(
-            f"play: {len(groups)} groups, {gates.shape[1]} gates, {hz.shape[1]} hz; one each"
-        )
+    if len(groups) != gates.shape[1]:
+        raise ValueError(f"play: {len(groups)} groups for {gates.shape[1]} modes; one each")
     channels = 1 + max(max(g) for g in groups)
     t = np.arange(gates.shape[2]) / rate
     wander = 0.5 * np.sin(2 * np.pi * 0.005 * t)
@@ -101,9 +99,9 @@ def play(
 
 def bursts(
     hz: Float[np.ndarray, "subject mode"],
-    seconds: float = 300.0,
+    seconds: float | int = 300.0,
     *,
-    rate: float = 100.0,
+    rate: float | int = 100.0,
     seed: int = 0,
     **more,
 ) -> Bursts:
@@ -123,9 +121,9 @@ def burst_task(
     trials: int = 60,
     *,
     runs: int = 2,
-    rate: float = 100.0,
-    seconds: float = 0.8,
-    reliability: float = 0.8,
+    rate: float | int = 100.0,
+    seconds: float | int = 0.8,
+    reliability: float | int = 0.8,
     seed: int = 0,
     **more,
 ) -> BurstTrials:
@@ -145,7 +143,7 @@ def burst_task(
     for run in range(runs):
         gap = rng.integers(round(1.6 * rate), round(2.4 * rate) + 1, (subjects, trials))
         onset = np.cumsum(gap, axis=1)
-        gates = markov_gates(rng, (subjects, modes, onset.max() + 2 * n))
+        gates = markov_gates(rng, (subjects, modes, int(onset.max()) + 2 * n))
         y = rng.permuted(np.tile(np.arange(trials) % classes, (subjects, 1)), axis=1)
         raised = (y[..., None] >> np.arange(modes)) & (
             rng.random((subjects, trials, modes)) < reliability

@@ -98,10 +98,7 @@ def band_power(x: np.ndarray, rate: float) -> np.ndarray:
     power = np.abs(np.fft.rfft(x * np.hanning(n)[:, None], axis=-2)) ** 2
     hz = np.fft.rfftfreq(n, 1 / rate)
     edges = (5.0, 10.0, 15.0, 20.0, 40.0)
-    bands = [
-        np.log(power[..., (hz >= a) & (hz < b), :].sum(-2) + 1e-9)
-        for a, b in pairwise(edges)
-    ]
+    bands = [np.log(power[..., (hz >= a) & (hz < b), :].sum(-2) + 1e-9) for a, b in pairwise(edges)]
     return np.concatenate(bands, -1)
 
 

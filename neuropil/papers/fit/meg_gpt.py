@@ -4,7 +4,7 @@ Huang et al. (2025), arXiv:2510.18080; code OHBA-analysis/osl-foundation (the pa
 
 A GRU chooses a code for each sample, $a_t = \tau\,\text{softmax}(l_t) + (1 - \tau)\,\text{onehot}(\arg\max
 l_t)$ with $\tau \to 0$, and codes' kernels add up to the signal. A GPT with
-$e_{tc} = E_{s_{tc}} + P_t + Q_c + U_k$ attends, within each channel, to patches of the past and its last samples,
+$e_{tc} = E_{s_{tc}} + P_t + Q_c + U_k$ attends, within each channel, to patches of the past and last samples,
 and is sampled to generate.
 
 Claim: what it generates has the spectra and bursts of a recording, which a linear model of high order matches
