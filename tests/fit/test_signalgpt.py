@@ -54,6 +54,7 @@ def test_every_code_lays_its_kernel_down_at_its_place():
     np.testing.assert_allclose(part.decode(jnp.asarray(codes)), want, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_tau_goes_from_soft_to_hard_weights():
     part = SampleTokeniser.init(6, units=3, taps=2, key=jr.key(0))
     x = jr.normal(jr.key(1), (20,))
@@ -64,6 +65,7 @@ def test_tau_goes_from_soft_to_hard_weights():
     np.testing.assert_allclose(half, (soft + hard) / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_tokeniser_begun_from_quantiles_explains_as_much_and_learns_without_losing_it():
     x = np.random.default_rng(0).normal(size=(64, 50)).astype(np.float32)
     part = SampleTokeniser.init_quantiles(x, 16, key=jr.key(0), units=8, taps=4)
@@ -120,6 +122,7 @@ def test_uniform_logits_cost_the_logarithm_of_the_number_of_tokens(gpt):
     assert float(loss) == pytest.approx(np.log(5), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_cached_sampler_draws_what_the_whole_window_would(gpt, said):
     prompt = TOKENS[:13]
     made = np.asarray(generate(gpt, prompt[None], jnp.array([2]), 2, jr.key(3), 0.0))[0]
@@ -138,6 +141,7 @@ def test_the_cached_sampler_draws_what_the_whole_window_would(gpt, said):
         generate(gpt, TOKENS[None], jnp.array([2]), 1, jr.key(3))
 
 
+@pytest.mark.slow
 def test_it_learns_a_rhythm_of_tokens_and_the_session_that_tells_which():
     time = np.arange(400)
     tokens = np.stack([time // 2 % 4, time // 2 % 2])[:, :, None].repeat(2, 2)

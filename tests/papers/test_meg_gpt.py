@@ -87,9 +87,7 @@ def test_cam_can_s_layout_is_read(tmp_path, monkeypatch):
         (tmp_path / "wakeman-henson" / name).mkdir(parents=True)
         raw = mne.io.RawArray(rng.normal(size=(3, 2500)), info, verbose="error")
         kinds = {kind: k + 1 for k, kind in enumerate(data.CLASSES)}
-        cut = mne.Epochs(
-            raw, events, kinds, 0.0, 0.5, None, preload=True, baseline=None, verbose="error"
-        )
+        cut = mne.Epochs(raw, events, kinds, 0.0, 0.5, baseline=None, preload=True, verbose="error")
         cut.save(tmp_path / "wakeman-henson" / name / "sflip_parc-epo.fif", verbose="error")
     monkeypatch.setenv("NEUROPIL_DATA", str(tmp_path))
     settings = STUDY.scales["paper"] | dict(seconds=8.0, made=6.0)
