@@ -3,10 +3,10 @@
     python benchmarks/encoding.py [--himalaya-python PATH] [--keep FILE] [--only JOB ...] [--repeats 2]
 
 Ridge: 20 penalties, 5 folds, 2,000 samples x 1,000 features x 20,000 targets. Banded: 2 bands, 20 shares of
-them, 2,000 targets. A whole fit is timed, what depends on the features included. With `--keep` each job's line
-is added to a file and the table is made of all lines in it, so that a run may be cut into parts; a peer that takes
-minutes may try fewer shares (`--peer-draws`): the table says so and scales its time. himalaya and torch live
-in an environment of their own, named by `--himalaya-python` or NEUROPIL_HIMALAYA_PYTHON.
+them, 2,000 targets. A whole fit is timed, what depends on the features included. With `--keep` each job's
+line is added to a file and the table is made of all lines in it, so that a run may be cut into parts; a peer
+that takes minutes may try fewer shares (`--peer-draws`): the table says so and scales its time. himalaya and
+torch live in an environment of their own, named by `--himalaya-python` or NEUROPIL_HIMALAYA_PYTHON.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def report(found: dict[str, dict]) -> str:
         w = found["whole neuropil"]
         text += (
             f"\n### A whole brain in pieces\n\n8 subjects x 40,000 vertices x {WHOLE['images']:,} images, "
-            f"{WHOLE['features']:,} features: {w['prepared']:.0f} s a subject for what the features alone need, "
+            f"{WHOLE['features']:,} features: {w['prepared']:.0f} s a subject for what the features need, "
             f"then {w['piece']:.1f} s for each piece of {w['width']} vertices read from a file ({w['pieces']} "
             f"pieces were run); all {8 * 40_000:,} vertices would take {w['hours']:.1f} hours at that pace, "
             f"which was not run to its end. Peak of the whole process {w['resident']:.1f} GB.\n"

@@ -7,10 +7,12 @@ predicts the fold left out; the predictions of all folds are then compared with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sklearn.base import clone
 
 from neuropil.compare.ridge import ALPHAS, RidgeSearch, fold_labels
 from neuropil.learn.ridge import decompose, left_out_errors, solve
@@ -41,6 +43,7 @@ def encode(
     *,
     folds: int | np.ndarray = 5,
     alphas: tuple[float, ...] | np.ndarray = ALPHAS,
+    model: Any = None,
     select: str = "left-out",
     null: str = "shuffle",
     permutations: int = 200,
@@ -71,34 +74,25 @@ def encode(
 
     Raises ValueError for NaN in the features, a target that never changes and folds of one label.
     """
-    x, mean, repeats = _door(x, y)
-    n, targets = mean.shape
+    x, mean, repeats = _door(x, y, model is None)
+    n = len(mean)
     labels = fold_labels(n, folds)
     if select not in ("left-out", "folds") or null not in ("shuffle", "shift"):
         raise ValueError("select is 'left-out' or 'folds', null is 'shuffle' or 'shift'")
     rng = np.random.default_rng(seed)
     if null == "shift" and permutations:
         orders = shifts(n, permutations, 1, seed)  # all of them: see `shifts`
+    elif model is not None:
+        orders = np.array([_within(labels, rng) for _ in range(permutations)], int).reshape(-1, n)
     else:
         orders = np.array([rng.permutation(n) for _ in range(permutations)], int).reshape(-1, n)
     orders = np.concatenate([np.arange(n)[None], orders])
-    tried = jnp.asarray(alphas, float)
-
-    predictions = np.zeros((len(orders), n, targets), tried.dtype)
-    offsets = np.zeros_like(predictions)
-    chosen = []
-    for fold in np.unique(labels):
-        out = labels == fold
-        train_x, test_x = jnp.asarray(x[~out], float), jnp.asarray(x[out], float)
-        fixed = None
-        if select == "folds":  # the null then reuses the alphas: an inner search a draw is too dear
-            search = RidgeSearch(x[~out], alphas, min(5, int((~out).sum())))
-            fixed = jnp.asarray(search.fit(mean[~out]).alpha)
-        made, offset, alpha = _predict(
-            train_x, test_x, jnp.asarray(mean, float), orders[:, ~out], tried, fixed
-        )
-        predictions[:, out], offsets[:, out] = made, np.asarray(offset)[:, None]
-        chosen.append(np.asarray(alpha))
+    if model is not None:
+        made, offset, chosen = cross_predict(model, x, mean, labels)
+        predictions = np.broadcast_to(made, (len(orders), *made.shape))
+        offsets = np.broadcast_to(offset, predictions.shape)
+    else:
+        predictions, offsets, chosen = _ridge(x, mean, labels, orders, alphas, select)
 
     # The mean of a training set is high where the fold left out is low; left in the predictions it
     # would pull every correlation below zero, so the correlation takes it out.
@@ -126,13 +120,64 @@ def encode(
         score("r", _correlation, moved[0], r_null, None if share is None else np.sqrt(share)),
         score("R2", _r2, predictions[0], r2_null, share),
         predictions[0],
-        np.stack(chosen),
+        chosen,
     )
 
 
-def _door(x, y):
+def cross_predict(
+    model: Any, x: np.ndarray, y: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions (sample, target) of every fold by a clone fitted on the other folds, the mean of the training
+    set each came from (same shape), and the clones' `alpha_` (fold, target; NaN where they have none).
+
+    Nothing of the fold left out reaches the clone before it predicts.
+    """
+    made, offset = np.zeros(y.shape), np.zeros(y.shape)
+    chosen = []
+    for fold in np.unique(labels):
+        out = labels == fold
+        fitted = clone(model).fit(x[~out], y[~out])
+        made[out] = np.asarray(fitted.predict(x[out]), float).reshape(-1, y.shape[1])
+        offset[out] = y[~out].mean(0)
+        alpha = np.asarray(getattr(fitted, "alpha_", np.nan), float)
+        chosen.append(np.broadcast_to(alpha, y.shape[1]))
+    return made, offset, np.stack(chosen)
+
+
+def _within(labels, rng):
+    """An order that shuffles samples inside their folds."""
+    order = np.arange(len(labels))
+    for fold in np.unique(labels):
+        at = np.flatnonzero(labels == fold)
+        order[at] = rng.permutation(at)
+    return order
+
+
+def _ridge(x, mean, labels, orders, alphas, select):
+    """Predictions (order, sample, target) of every fold, the means they were trained on, alphas chosen."""
+    n, targets = mean.shape
+    tried = jnp.asarray(alphas, float)
+    predictions = np.zeros((len(orders), n, targets), tried.dtype)
+    offsets = np.zeros_like(predictions)
+    chosen = []
+    for fold in np.unique(labels):
+        out = labels == fold
+        train_x, test_x = jnp.asarray(x[~out], float), jnp.asarray(x[out], float)
+        fixed = None
+        if select == "folds":  # the null then reuses the alphas: an inner search a draw is too dear
+            search = RidgeSearch(x[~out], alphas, min(5, int((~out).sum())))
+            fixed = jnp.asarray(search.fit(mean[~out]).alpha)
+        made, offset, alpha = _predict(
+            train_x, test_x, jnp.asarray(mean, float), orders[:, ~out], tried, fixed
+        )
+        predictions[:, out], offsets[:, out] = made, np.asarray(offset)[:, None]
+        chosen.append(np.asarray(alpha))
+    return predictions, offsets, np.stack(chosen)
+
+
+def _door(x, y, flat):
     x, y = np.asarray(x, float), np.asarray(y, float)
-    if x.ndim != 2 or y.ndim not in (2, 3):
+    if x.ndim < 2 or (flat and x.ndim != 2) or y.ndim not in (2, 3):
         raise ValueError(
             "encode needs x (sample, feature) and y (sample, target) or (repeat, sample, target), "
             f"not {x.shape} and {y.shape}"
