@@ -89,11 +89,10 @@ def series_correlation(x: np.ndarray, y: np.ndarray, *, level: float = 0.95) -> 
     r"""Pearson correlation of two series in time, as a `Score` that knows that neighbours are alike.
 
     The interval is Fisher's, $\tanh(\operatorname{artanh} r \pm z / \sqrt{n_{\text{eff}} - 3})$, with
-    `effective_samples`; `n` is their number. The null (two-sided) turns x in a circle by 1, 2, ..., n - 1
-    samples, which keeps the autocorrelation of both. All shifts belong to it, the short ones too: without them
-    the peak at lag 0 is compared with a sample that lacks its own flanks, and a null of slow series is rejected
-    twice as often as promised (measured). Shuffling samples rejects it six times as often: see the page on
-    calibration.
+    `effective_samples`; `n` is their number. The null (two-sided) is the distribution of a correlation of as
+    many independent normal samples, as 999 equally likely values. Shuffling samples rejects a true null of slow
+    series six times as often as promised; turning one in a circle (`shifts`) keeps the autocorrelation of both,
+    but its ends do not join, and it rejects a little too often: see the page on calibration.
 
     >>> t = np.arange(400)
     >>> a = np.sin(t / 9) + np.random.default_rng(0).normal(size=400)
@@ -104,7 +103,6 @@ def series_correlation(x: np.ndarray, y: np.ndarray, *, level: float = 0.95) -> 
     Raises ValueError as `effective_samples` does.
     """
     x, y = _pair(x, y)
-    n = len(x)
     x, y = x - x.mean(), y - y.mean()
     x, y = x / np.linalg.norm(x), y / np.linalg.norm(y)
     r = float(np.clip(x @ y, -1, 1))
@@ -112,7 +110,8 @@ def series_correlation(x: np.ndarray, y: np.ndarray, *, level: float = 0.95) -> 
     z = special.ndtri(0.5 + level / 2) / np.sqrt(max(effective - 3, 0.1))
     middle = np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
     interval = (float(np.tanh(middle - z)), float(np.tanh(middle + z)))
-    null = np.fft.irfft(np.conj(np.fft.rfft(x)) * np.fft.rfft(y), n)[1:]
+    t = special.stdtrit(max(effective - 2, 1e-6), (np.arange(999) + 0.5) / 999)
+    null = t / np.sqrt(t**2 + max(effective - 2, 1e-6))
     return Score(
         r, interval, null=null, name="r", level=level, n=round(effective), tail="two-sided"
     )
