@@ -15,6 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from neuropil.fit.door import admit
+
 Trials = Float[np.ndarray, "trial channel time"]
 Matrices = Float[np.ndarray, "trial channel channel2"]
 
@@ -34,6 +36,8 @@ class CSP(TransformerMixin, BaseEstimator):
     Raises ImportError with the remedy where MNE is missing.
     """
 
+    needs_time = True  # it reads variances over time, so a mean tells it nothing
+
     def __init__(self, components=6, reg="ledoit_wolf"):
         self.components = components
         self.reg = reg
@@ -44,7 +48,7 @@ class CSP(TransformerMixin, BaseEstimator):
         library = mne()
         from mne.decoding import CSP as Theirs
 
-        X = _trials(X)
+        X = _trials(admit(self, X, "channels", fit=True))
         few = min(self.components, X.shape[1])
         with library.use_log_level("ERROR"):  # it reports every covariance
             self.csp_ = Theirs(few, reg=self.reg, log=True).fit(X, np.asarray(y))
@@ -52,7 +56,7 @@ class CSP(TransformerMixin, BaseEstimator):
 
     def transform(self, X) -> Float[np.ndarray, "trial component"]:
         check_is_fitted(self)
-        return self.csp_.transform(_trials(X))
+        return self.csp_.transform(_trials(admit(self, X, "channels")))
 
 
 def csp_lda(components: int = 6) -> Pipeline:
@@ -106,17 +110,21 @@ class TangentSpace(TransformerMixin, BaseEstimator):
     - `shrinkage`: of each covariance towards a multiple of the identity.
     """
 
+    needs_time = True
+
     def __init__(self, shrinkage=0.05):
         self.shrinkage = shrinkage
 
     def fit(self, X, y=None) -> TangentSpace:
-        mean = geometric_mean(covariances(_trials(X), self.shrinkage))
+        X = _trials(admit(self, X, "channels", fit=True))
+        mean = geometric_mean(covariances(X, self.shrinkage))
         self.mean_, self.whiten_ = mean, _by_eigenvalues(mean, lambda v: 1 / np.sqrt(v))
         return self
 
     def transform(self, X) -> Float[np.ndarray, "trial feature"]:
         check_is_fitted(self)
-        C = self.whiten_ @ covariances(_trials(X), self.shrinkage) @ self.whiten_
+        X = _trials(admit(self, X, "channels"))
+        C = self.whiten_ @ covariances(X, self.shrinkage) @ self.whiten_
         S = _by_eigenvalues(C, np.log)
         i, j = np.triu_indices(S.shape[1])
         return S[:, i, j] * np.where(i == j, 1.0, np.sqrt(2.0))
@@ -141,12 +149,12 @@ class Coarse(TransformerMixin, BaseEstimator):
         self.every = every
 
     def fit(self, X, y=None) -> Coarse:
-        self.shape_ = _trials(X).shape[1:]
+        self.shape_ = _trials(admit(self, X, "channels", fit=True)).shape[1:]
         return self
 
     def transform(self, X) -> Float[np.ndarray, "trial feature"]:
         check_is_fitted(self)
-        X = _trials(X)
+        X = _trials(admit(self, X, "channels"))
         n = X.shape[2] // self.every
         if not n:
             raise ValueError(f"every = {self.every} is longer than the {X.shape[2]} samples")

@@ -15,6 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+
+from neuropil.fit.door import admit, beside
 
 Rows = Shaped[Array, "time feature"] | Shaped[np.ndarray, "time feature"]
 Line = Shaped[Array, " label"] | Shaped[np.ndarray, " label"]  # lengths are compared inside
@@ -129,6 +133,62 @@ def _gaussian(bins, width):
         return np.eye(bins)
     kernel = np.exp(-0.5 * ((np.arange(bins)[:, None] - np.arange(bins)[None, :]) / width) ** 2)
     return kernel / kernel.sum(0, keepdims=True)
+
+
+class PlaceDecoder(RegressorMixin, BaseEstimator):
+    """`BayesDecoder` as a scikit-learn regressor: position of rows of counts, each row by itself.
+
+    - `seconds` of a row; `bins`, `smooth`, `shrink` as in `BayesDecoder.fit`; `span` of the positions (None:
+      that of those it is fitted to).
+
+    After `fit`: `fields_`, the `BayesDecoder`.
+
+    >>> position = np.linspace(0, 1, 200)
+    >>> counts = np.stack([position < 0.5, position >= 0.5], axis=1).astype(int)
+    >>> round(PlaceDecoder(bins=10).fit(counts, position).score(counts, position), 2)
+    0.75
+
+    Raises ValueError for counts below 0, and as `BayesDecoder.fit`.
+    """
+
+    def __init__(self, seconds=1.0, *, bins=20, span=None, smooth=1.0, shrink=1.0):
+        self.seconds = seconds
+        self.bins = bins
+        self.span = span
+        self.smooth = smooth
+        self.shrink = shrink
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.regressor_tags.poor_score = True  # what is no count of a tuned unit is no test of it
+        return tags
+
+    def fit(self, X, y) -> PlaceDecoder:
+        """Place fields from counts X (time, unit) and positions y (time,)."""
+        X, y = admit(self, X, "series", fit=True), beside(self, y, "series", fit=True)
+        y = (
+            np.asarray(y)[:, 0]
+            if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1
+            else y
+        )
+        X, y = validate_data(self, X, y, y_numeric=True, dtype=[np.float64, np.float32])
+        check_non_negative(X, "PlaceDecoder")
+        low, high = (y.min(), y.max()) if self.span is None else self.span
+        high = high if high > low or self.span is not None else low + 1.0
+        self.fields_ = BayesDecoder.fit(
+            X, y, self.seconds, bins=self.bins, span=(float(low), float(high)),
+            smooth=self.smooth, shrink=self.shrink,
+        )  # fmt: skip
+        return self
+
+    def predict(self, X) -> np.ndarray:
+        """Posterior mean position of every row."""
+        check_is_fitted(self, "fields_")
+        X = admit(self, X, "series")
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        check_non_negative(X, "PlaceDecoder")
+        return np.asarray(self.fields_.decode(X, self.seconds))
 
 
 class RidgeDecoder(eqx.Module):

@@ -15,8 +15,16 @@ from neuropil.recordings import Recording, may_apply, may_fit
 LAYOUTS = {
     "trials": lambda a: a,  # (trial, time, unit)
     "channels": lambda a: a.transpose(0, 2, 1),  # (trial, channel, time)
-    "rows": lambda a: a.reshape(-1, a.shape[2]),  # (trial x time, unit)
+    "series": lambda a: _only(a),  # (time, unit)
 }
+
+
+def _only(a):
+    if len(a) > 1:
+        raise ValueError(
+            f"the recording has {len(a)} trials, but this model reads one stretch of time: select(trials=...)"
+        )
+    return a[0]
 
 
 def admit(model: Any, X: Any, layout: str = "trials", *, fit: bool = False) -> Any:

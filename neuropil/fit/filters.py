@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuropil.belief import DiscriminativeKalman, Kalman
 from neuropil.core import Carry, Tick, run, start
+from neuropil.fit.door import admit, beside
 from neuropil.fit.kernel import NadarayaWatson
 
 
@@ -75,6 +76,7 @@ class _Filter(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return tags
 
     def _begin(self, X, y):
+        X, y = admit(self, X, "series", fit=True), beside(self, y, "series", fit=True)
         X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32]
         )
@@ -90,6 +92,7 @@ class _Filter(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def predict(self, X):
         """The mean of what is decoded at every row, from this row and those before it."""
         check_is_fitted(self, "system_")
+        X = admit(self, X, "series")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         x = self._features(jnp.asarray(X - self.center_, float))
         z = np.asarray(_filtered(self.system_, x), X.dtype) * self.scale_ + self.offset_
@@ -231,6 +234,7 @@ class DiscriminativeKalmanDecoder(_Filter):
     def regress(self, X):
         """f(x) of every row by itself: the decoder without its filter."""
         check_is_fitted(self, "system_")
+        X = admit(self, X, "series")
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         x = jnp.asarray(X - self.center_, float)
         z = np.asarray(jax.lax.map(self.system_.decode.mean, x, batch_size=256))

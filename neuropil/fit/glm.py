@@ -20,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from neuropil.fit.door import beside
 from neuropil.fit.newton import linear, solve
+from neuropil.recordings import Recording
 from neuropil.stats.likelihood import log_probability, mean_of
 
 GROUP_ROUNDS = 15
@@ -154,18 +156,20 @@ class GLM(eqx.Module):
 
     def fit(
         self,
-        counts: Counts,
-        stimulus: Stimulus | None = None,
+        counts: Counts | Recording,
+        stimulus: Stimulus | Recording | None = None,
         validation: tuple | None = None,
     ) -> FittedGLM:
         """Fit all units. `counts` are spikes per bin (time, unit), `stimulus` covariates
-        (time, feature) that act on the same bin.
+        (time, feature) that act on the same bin; of recordings, a test part of a split is refused.
 
         With several penalties, `validation=(counts, stimulus or None)` chooses among them; without
         it every fifth of 20 contiguous blocks of `counts` does, and the chosen model is then
         refitted on everything. Raises ValueError for NaN, negative or fractional counts, a
         recording with no more bins than lags, and units that never change.
         """
+        counts = beside(self, counts, "series", fit=True)
+        stimulus = beside(self, stimulus, "series", fit=True)
         y, x = _door(counts, stimulus, self.family)
         basis = np.eye(self.lags) if self.basis is None else np.asarray(self.basis)
         lags, units = basis.shape[0], y.shape[1]

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from neuropil.fit.door import admit, beside
 from neuropil.fit.gp import LOG_2PI, squared_exponential
 from neuropil.fit.newton import linear, solve
 from neuropil.stats.likelihood import bits_per_spike, mean_of
@@ -144,7 +145,7 @@ class GPFA(TransformerMixin, BaseEstimator):
         self.root = root
 
     def _door(self, X, units=None):
-        y = checked_trials(X, units=units)
+        y = checked_trials(admit(self, X, fit=units is None), units=units)
         if self.root and y.min() < 0:
             raise ValueError("GPFA takes roots of counts, but some are negative; use root=False")
         return jnp.asarray(np.sqrt(y) if self.root else y, jnp.result_type(float))
@@ -187,7 +188,8 @@ class GPFA(TransformerMixin, BaseEstimator):
 
     def score(self, X, y=None) -> float:
         """log p a bin of a trial, in nats."""
-        return float(self._mean(X)[2]) / (len(X) * np.shape(X)[1])
+        mean, _, evidence = self._mean(X)
+        return float(evidence) / (len(mean) * mean.shape[2])
 
 
 class PoissonReadout(RegressorMixin, BaseEstimator):
@@ -208,7 +210,8 @@ class PoissonReadout(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y) -> PoissonReadout:
         """Fit to features X and counts y."""
-        f, counts = checked_trials(X), checked_trials(y, "y")
+        f = checked_trials(admit(self, X, fit=True))
+        counts = checked_trials(beside(self, y, fit=True), "y")
         if counts.min() < 0 or f.shape[:2] != counts.shape[:2] or self.penalty <= 0:
             raise ValueError("PoissonReadout: counts from 0, as many bins as features, penalty > 0")
         self.centre_, self.scale_ = f.mean((0, 1)), f.std((0, 1)) + 1e-9
@@ -225,11 +228,12 @@ class PoissonReadout(RegressorMixin, BaseEstimator):
     def predict(self, X) -> Trials:
         """Rates (expected counts a bin)."""
         check_is_fitted(self, "theta_")
-        f = checked_trials(X, units=self.n_features_in_)
+        f = checked_trials(admit(self, X), units=self.n_features_in_)
         flat = jnp.asarray(((f - self.centre_) / self.scale_).reshape(-1, f.shape[2]))
         rates = mean_of("poisson", linear(flat, self.theta_))
         return np.asarray(rates).reshape(*f.shape[:2], -1)
 
     def score(self, X, y, sample_weight=None) -> float:
         """Bits per spike of y over each unit's mean rate in y."""
-        return float(bits_per_spike("poisson", np.asarray(y, float), self.predict(X)))
+        counts = np.asarray(beside(self, y), float)
+        return float(bits_per_spike("poisson", counts, self.predict(X)))

@@ -28,7 +28,9 @@ from neuropil.belief import hmm as online
 from neuropil.core import Part
 from neuropil.fit.chain import Smoothed, beginnings, smooth_chain
 from neuropil.fit.climb import climb
+from neuropil.fit.door import admit, beside, in_rows
 from neuropil.fit.emissions import Poisson
+from neuropil.recordings import Recording
 
 
 @partial(jax.jit, static_argnames=("emission", "iterations"))
@@ -132,7 +134,7 @@ class HMM(BaseEstimator):
             raise ValueError("states, iterations and restarts must be at least 1")
         if not 0 < self.stay < 1 or self.pseudo < 0 or self.tolerance < 0:
             raise ValueError("stay lies between 0 and 1; pseudo and tolerance are not negative")
-        data = self._door(X, inputs, lengths)
+        data = self._door(X, inputs, lengths, fit=True)
         k, rng = self.states, check_random_state(self.random_state)
         floats = data[0].dtype
         initial = jnp.full(k, 1 / k, floats)
@@ -176,6 +178,8 @@ class HMM(BaseEstimator):
         if not path:
             return np.asarray(smoothed.states.argmax(1))
         model = online.HMM(self.initial_, self.transition_, Given())
+        if isinstance(X, Recording):
+            lengths = np.full(X.shape[0], X.shape[1])
         ends = np.cumsum([len(likely)] if lengths is None else lengths)[:-1]
         return np.concatenate(
             [np.asarray(online.viterbi(model, part)[0]) for part in jnp.split(likely, ends)]
@@ -187,7 +191,8 @@ class HMM(BaseEstimator):
 
     def score(self, X, y=None, *, inputs=None, lengths=None) -> float:
         """log p(X) a bin, in nats."""
-        return self.log_likelihood(X, inputs=inputs, lengths=lengths) / len(X)
+        smoothed, likely = self._smoothed(X, inputs, lengths)
+        return float(smoothed.log_evidence) / len(likely)
 
     def sample(self, time: int, key: Array, *, inputs=None):
         """(states (time,), bins (time, unit)) drawn from the fitted model."""
@@ -205,7 +210,13 @@ class HMM(BaseEstimator):
             )
         return _posterior(self.emission, self.initial_, self.transition_, self.emission_, *data)
 
-    def _door(self, X, inputs, lengths):
+    def _door(self, X, inputs, lengths, fit=False):
+        if isinstance(X, Recording):  # its trials are sequences
+            X, lengths, _ = in_rows(admit(self, X, fit=fit), lengths)
+            inputs = beside(self, inputs, fit=fit)
+            inputs = None if inputs is None else in_rows(inputs)[0]
+        elif fit:
+            self.learned_ = ""
         y = np.asarray(X)
         if y.ndim != 2 or len(y) < 2:
             raise ValueError(f"X must be (time, unit) with at least 2 bins, not {y.shape}")
@@ -245,11 +256,13 @@ class HMM(BaseEstimator):
 def simulate(emission, initial, transition, params, time: int, key: Array, inputs=None):
     """(states (time,), bins (time, unit)) of a hidden Markov model with these parameters.
 
-    >>> from neuropil.fit.emissions import Poisson
-    >>> rate = {"rate": jnp.array([[1.0, 9.0], [9.0, 1.0]])}
-    >>> states, y = simulate(Poisson(), jnp.ones(2) / 2, jnp.eye(2), rate, 5, jr.key(0))
-    >>> y.shape, len(set(states.tolist()))
-    ((5, 2), 1)
+        >>> from neuropil.fit.door import admit, beside, in_rows
+    from neuropil.fit.emissions import Poisson
+    from neuropil.recordings import Recording
+        >>> rate = {"rate": jnp.array([[1.0, 9.0], [9.0, 1.0]])}
+        >>> states, y = simulate(Poisson(), jnp.ones(2) / 2, jnp.eye(2), rate, 5, jr.key(0))
+        >>> y.shape, len(set(states.tolist()))
+        ((5, 2), 1)
     """
     one, two = jr.split(key)
     noise = jr.gumbel(one, (time, transition.shape[0]))

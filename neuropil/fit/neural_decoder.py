@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Float
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     check_array,
@@ -26,6 +27,7 @@ from sklearn.utils.validation import (
 from neuropil.blocks.averages import moved_or_learned, silent
 from neuropil.blocks.filtering import clip_norm
 from neuropil.fit.deepssvep import DeepSSVEP
+from neuropil.fit.door import admit
 from neuropil.fit.eegnets import NETWORKS
 from neuropil.fit.eegparts import EEGNetwork
 from neuropil.learn import Trainer, train
@@ -145,7 +147,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y, *, start: EEGNetwork | None = None) -> NeuralDecoder:
         """Train from new weights, or from those of `start` (fine-tuning: all layers go on learning)."""
-        X = self._trials(X)
+        X = self._trials(admit(self, X, "channels", fit=True))
         check_consistent_length(X, y)
         check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
@@ -233,7 +235,7 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
 
     def _said(self, X):
         check_is_fitted(self)
-        X = self._trials(X)
+        X = self._trials(admit(self, X, "channels"))
         if X.shape[1:] != self.shape_:
             raise ValueError(
                 f"trials are {X.shape[1:]}, but the decoder was fitted on {self.shape_}"
@@ -255,6 +257,12 @@ class NeuralDecoder(ClassifierMixin, BaseEstimator):
         return self.classes_[np.argmax(self._said(X), axis=1)]
 
 
+def _poor(decoder) -> bool:
+    """Whether it, or a step of it, says that it learns little from data that are no signals."""
+    steps = [step for _, step in getattr(decoder, "steps", [("", decoder)])]
+    return any(getattr(step, "needs_time", False) for step in steps)
+
+
 class Flattened(ClassifierMixin, BaseEstimator):
     """A decoder of (trial, channel, time) for rows of features: each row is `channels` x time, row by row.
 
@@ -270,6 +278,12 @@ class Flattened(ClassifierMixin, BaseEstimator):
     def __init__(self, decoder=None, channels=1):
         self.decoder = decoder
         self.channels = channels
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self.decoder is not None:
+            tags.classifier_tags.poor_score = _poor(self.decoder)
+        return tags
 
     def fit(self, X, y) -> Flattened:
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
@@ -293,6 +307,7 @@ class Flattened(ClassifierMixin, BaseEstimator):
         X = self._given(X)
         return self.decoder_.predict(X)
 
+    @available_if(lambda self: self.decoder is None or hasattr(self.decoder, "predict_proba"))
     def predict_proba(self, X) -> Float[np.ndarray, "row class"]:
         """Probabilities (row, class)."""
         X = self._given(X)

@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from neuropil.blocks.dropout import dropout
 from neuropil.cells import GRU
 from neuropil.core import advance, start
+from neuropil.fit.door import admit, beside
 from neuropil.fit.gpfa import Trials, checked_trials
 from neuropil.learn import Trainer
 from neuropil.stats.likelihood import bits_per_spike
@@ -222,7 +223,7 @@ class SequentialAutoencoder(BaseEstimator):
 
     def fit(self, X, y=None) -> SequentialAutoencoder:
         """Train on counts X; `y` are counts of further units, which are predicted but never read."""
-        x = checked_trials(X)
+        x, y = checked_trials(admit(self, X, fit=True)), beside(self, y, fit=True)
         further = np.zeros((*x.shape[:2], 0)) if y is None else checked_trials(y, "y")
         if further.shape[:2] != x.shape[:2] or min(x.min(), further.min(initial=0)) < 0:
             raise ValueError("SequentialAutoencoder: counts from 0, X and y of the same trials")
@@ -258,13 +259,13 @@ class SequentialAutoencoder(BaseEstimator):
     def predict(self, X) -> Trials:
         """Rates (expected counts a bin) of all units, those of X first."""
         check_is_fitted(self, "network_")
-        x = checked_trials(X, units=self.n_features_in_)
+        x = checked_trials(admit(self, X), units=self.n_features_in_)
         keys = jr.split(jr.fold_in(jr.key(self.seed), 1), self.samples)
         return np.asarray(_rates(self.network_, jnp.asarray(x, jnp.result_type(float)), keys))
 
     def score(self, X, y=None) -> float:
         """Bits per spike of y given X (co-smoothing), or of X itself where nothing else was predicted."""
         rates = self.predict(X)
-        units = self.n_features_in_
+        units, X, y = self.n_features_in_, beside(self, X), beside(self, y)
         counts, rates = (X, rates[:, :, :units]) if y is None else (y, rates[:, :, units:])
         return float(bits_per_spike("poisson", np.asarray(counts, float), rates))

@@ -21,6 +21,8 @@ from scipy.signal import cheby1, filtfilt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
+from neuropil.fit.door import admit
+
 Trials = Float[np.ndarray, "trial channel time"]
 Bands = Float[np.ndarray, "band trial channel time"]
 
@@ -52,7 +54,8 @@ def filter_bank(
     out = []
     for n in range(1, bands + 1):
         b, a = cheby1(1, 1.0, [base * n, top], "bandpass", fs=rate)
-        out.append(filtfilt(b, a, x, axis=-1))
+        # what is reflected at the ends cannot be longer than the window
+        out.append(filtfilt(b, a, x, axis=-1, padlen=min(9, x.shape[-1] - 1)))
     return np.stack(out)
 
 
@@ -126,7 +129,7 @@ class FBCCA(ClassifierMixin, BaseEstimator):
         self.harmonics = harmonics
 
     def fit(self, X, y) -> FBCCA:
-        check_consistent_length(_checked(X), y)
+        check_consistent_length(_checked(admit(self, X, "channels", fit=True)), y)
         self.classes_ = np.unique(y)
         if len(self.classes_) != len(self.frequencies):
             raise ValueError(
@@ -137,7 +140,7 @@ class FBCCA(ClassifierMixin, BaseEstimator):
     def decision_function(self, X) -> Float[np.ndarray, "trial class"]:
         """Weighted squared correlations of every class."""
         check_is_fitted(self)
-        X = _checked(X)
+        X = _checked(admit(self, X, "channels"))
         bank = filter_bank(X, self.rate, self.bands)
         rho = canonical_correlation(
             bank, references(self.frequencies, X.shape[2], self.rate, self.harmonics)
@@ -159,18 +162,22 @@ class TRCA(ClassifierMixin, BaseEstimator):
     Raises ValueError for a class with fewer than two trials.
     """
 
+    needs_time = True  # it reads correlations over time, so a mean tells it nothing
+
     def __init__(self, *, rate=250.0, bands=5, ensemble=True):
         self.rate = rate
         self.bands = bands
         self.ensemble = ensemble
 
     def fit(self, X, y) -> TRCA:
-        X, y = _checked(X), np.asarray(y)
+        X, y = _checked(admit(self, X, "channels", fit=True)), np.asarray(y)
         check_consistent_length(X, y)
         self.classes_, counts = np.unique(y, return_counts=True)
         if counts.min() < 2:
             few = self.classes_[counts.argmin()]
-            raise ValueError(f"class {few!r} has one trial; TRCA compares trials, give 2 or more")
+            raise ValueError(
+                f"class {few!r} has one trial of n_samples = {len(X)}; TRCA compares trials, give 2 or more"
+            )
         bank = filter_bank(X, self.rate, self.bands)
         bank = bank - bank.mean(-1, keepdims=True)
         groups = [bank[:, y == k] for k in self.classes_]
@@ -181,7 +188,8 @@ class TRCA(ClassifierMixin, BaseEstimator):
     def decision_function(self, X) -> Float[np.ndarray, "trial class"]:
         """Weighted correlations with every class's mean."""
         check_is_fitted(self)
-        bank = filter_bank(_checked(X), self.rate, self.bands)
+        X = _checked(admit(self, X, "channels"))
+        bank = filter_bank(X, self.rate, self.bands)
         bank = bank - bank.mean(-1, keepdims=True)
         scores = []
         for x, means, filters in zip(bank, self.means_, self.filters_, strict=True):
@@ -206,7 +214,7 @@ def _related(x):
     total = x.sum(0)
     own = np.einsum("nct,ndt->cd", x, x)
     between = total @ total.T - own
-    own += 1e-6 * np.trace(own) / len(own) * np.eye(len(own))
+    own += (1e-6 * np.trace(own) / len(own) + 1e-30) * np.eye(len(own))
     return scipy.linalg.eigh(between, own)[1][:, -1]
 
 
