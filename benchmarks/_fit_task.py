@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 TIME, UNITS, STATES, INPUTS, ITERATIONS = 20_000, 50, 5, 10, 20
-CHANNELS, TRAIN, BINS, FEW = 200, 3000, 1000, 4
+CHANNELS, TRAIN, BINS, FEW = 200, 3000, 1000, 8
 COUPLED, FEATURES, LAGS, PENALTY = 100, 5, 30, 1.0
 
 
