@@ -302,26 +302,26 @@ def _crossed(runs, precision, prior):
             ) from error
     sets, n = x.reshape(-1, *x.shape[-3:]), x.shape[-2]
     out = np.empty((len(sets), n * (n - 1) // 2), x.dtype)
-    centre = False
+    centre, room = False, np.empty((x.shape[-3] * n, x.shape[-1]), x.dtype)
     for k, one in enumerate(sets):
         with np.errstate(invalid="ignore"):
-            gram = _rates_crossed(one, prior) if prior else _whole(one, root, centre)
+            gram = _rates_crossed(one, prior) if prior else _whole(one, root, centre, room)
         out[k] = _differences(gram)
         if not np.isfinite(gram).all():  # NaN spreads to here: some run lacks a stimulus
             out[k] = _differences(_gaps(one, precision, prior))
         elif prior is None and not centre and _digits_lost(gram, out[k]):
             centre = True  # from here on: sets of one recording are alike
-            out[k] = _differences(_whole(one, root, True))
+            out[k] = _differences(_whole(one, root, True, room))
     return out.reshape(*x.shape[:-3], -1)
 
 
-def _whole(x, root, centre):
+def _whole(x, root, centre, room):
     """Mean over pairs of runs of x^r P x^s' / channels, where no run lacks a stimulus."""
     runs, _, channels = x.shape
     if centre:
         x = x - x.mean(1, keepdims=True)
     if root is not None:
-        x = _times_triangle(x.reshape(-1, channels), root).reshape(x.shape)
+        x = _times_triangle(x.reshape(-1, channels), root, room).reshape(x.shape)
     before, total = x[0], 0.0
     for r in range(1, runs):
         total = total + before @ x[r].T
@@ -330,10 +330,9 @@ def _whole(x, root, centre):
     return total / np.asarray(runs * (runs - 1) / 2 * channels, x.dtype)
 
 
-def _times_triangle(x, root, step=100):
+def _times_triangle(x, root, out, step=100):
     """x L by blocks of columns, which leave out the zeros above L's diagonal: nearly half the
     product. (SciPy's trmm would bring a second BLAS, whose threads wait for NumPy's and hold them up.)"""
-    out = np.empty_like(x, order="C")
     for k in range(0, len(root), step):
         np.matmul(x[:, k:], root[k:, k : k + step], out=out[:, k : k + step])
     return out

@@ -104,8 +104,8 @@ def fitted(model: Components, subjects: np.ndarray, method: str = "pearson") -> 
     """
     subjects = np.atleast_2d(_vectors(subjects))
     every, first = np.concatenate([model.rdms, subjects]), len(model.rdms)
-    inner, scale = grams(every, np.ones((1, stimuli(every))), method)
-    target = np.einsum("dks,ds->dk", inner[:, :first, first:], scale[:, first:])
+    gram = grams(every, np.ones((1, stimuli(every))), method)
+    inner, target = gram.inner, _target(gram, first, np.ones((1, len(subjects))))
     theta = model.fit(inner[:, :first, :first], target)[0] / sizes(model.rdms, method)
     return theta / theta.sum()
 
@@ -190,8 +190,7 @@ def crossvalidated(
                 for way, part in np.ndindex(len(people), folds[1]):
                     tested = people[way] * (who[way] == part)
                     member = people[way] - tested if folds[1] > 1 else people[way]
-                    pool = member * np.where(member > 0, train.scale[:, first:], 0)
-                    target = np.einsum("dks,ds->dk", train.inner[:, :first, first:], pool)
+                    target = _target(train, first, member)
                     at = np.s_[way, :, repeat]
                     for m, model in enumerate(models):
                         of = np.s_[:, ends[m] : ends[m + 1]]
@@ -206,6 +205,13 @@ def crossvalidated(
     few = ((counts > 0).sum(1) < 3 * folds[0])[None] | ((people > 0).sum(-1) < folds[1])
     value[few], bound[few] = np.nan, np.nan
     return value, bound
+
+
+def _target(gram, first, member):
+    """Inner products of the components with the pool of subjects that their mean similarity depends on."""
+    own = np.einsum("dss->ds", gram.inner[:, first:, first:])
+    pool = member * np.where(member > 0, 1 / np.sqrt(np.where(own > 0, own, np.nan)), 0)
+    return np.einsum("dks,ds->dk", gram.inner[:, :first, first:], pool)
 
 
 def _groups(there, folds, rng):

@@ -23,7 +23,8 @@ from neuropil.compare.rdms import (
     similarity,
     split_half_ceiling,
 )
-from neuropil.compare.rsa import ModelComparison, compare_models, compare_rdms, dual_variance
+from neuropil.compare.rsa import ModelComparison, compare_models, compare_rdms
+from neuropil.compare.spread import dual_variance
 
 __all__ = [
     "DISTANCES",

@@ -20,7 +20,7 @@ import numpy as np
 from neuropil.compare.dissimilarity import square, stimuli
 from neuropil.compare.rdms import RANKED, _tau
 
-ROOM = 32e6  # bytes of weights or ranks at a time
+ROOM = 8e6  # bytes of weights or ranks at a time
 
 
 class Gram(NamedTuple):

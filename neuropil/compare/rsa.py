@@ -5,13 +5,8 @@ Three questions, one default each:
 
 - *related at all?* The model's stimuli are relabelled (`Score.p`): exact for exchangeable stimuli.
 - *how sure is the number, would it hold for other stimuli and subjects?* A bootstrap of what the
-  conclusion is about: stimuli, subjects, or both. Drawing both at once counts the noise of the
-  measurement twice; with the variances of drawing one at a time, that is taken off:
-
-  $$\sigma^2 = \frac{S}{S - 1} \sigma_S^2 + \frac{N}{N - 1} \sigma_N^2 - \frac{S N}{(S - 1)(N - 1)}
-  \left(\sigma_{SN}^2 - \sigma_S^2 - \sigma_N^2\right)$$
-
-  of S subjects and N stimuli. It enters a t interval with min(S, N) - 1 degrees of freedom.
+  conclusion is about: stimuli, subjects, or both, corrected for what it counts more than once
+  (`spread.standard_error`). It enters a t interval.
 - *which model is better?* The same for differences of models, on the same draws, corrected over all
   pairs of models.
 
@@ -22,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.stats import t as student
@@ -30,6 +26,7 @@ from neuropil.compare.dissimilarity import square, stimuli
 from neuropil.compare.flexible import Components, crossvalidated, folds_of
 from neuropil.compare.rdms import _known, _tau, _units, _vectors, noise_ceiling, similarity
 from neuropil.compare.resampled import resampled
+from neuropil.compare.spread import standard_error
 from neuropil.stats import Score
 from neuropil.stats.multiple import holm
 
@@ -196,6 +193,12 @@ def compare_models(
         ways["stimuli"] = drawn(counts, same[None])[0]
     if over != "stimuli":
         ways["subjects"] = drawn(np.ones_like(counts), people[None])[0]
+    if not flexible and over != "subjects":
+        left = np.concatenate([np.ones((1, count)), 1 - np.eye(count)])[
+            : count + 1 if count > 1 else 1
+        ]
+        left = np.broadcast_to(left[:, None], (len(left), n, count))
+        ways["left out"] = drawn(1 - np.eye(n), left)[:, :, 0]
     return _reported(names, value, ways, ceiling, null, method, level, over, count, n, correct)
 
 
@@ -246,38 +249,6 @@ def _drawn(rng, resamples, n, count):
     return out
 
 
-def _variance(draws):
-    """Variance over draws (draw, repeat, value), less the variance that repeats of a cross-validation
-    show. Draws without an answer are left out."""
-    draws = draws[np.isfinite(draws).all((1, 2))]
-    repeats = draws.shape[1]
-    if len(draws) < 3:
-        return np.full(draws.shape[2], np.nan)
-    total = draws.mean(1).var(0, ddof=1)
-    if repeats == 1:
-        return total
-    return (repeats * total - draws.var(0, ddof=1).mean(0)) / (repeats - 1)
-
-
-def dual_variance(
-    both: np.ndarray | float,
-    subjects: np.ndarray | float,
-    stimuli: np.ndarray | float,
-    count: int,
-    n: int,
-) -> np.ndarray | float:
-    """Variance for new subjects and new stimuli from bootstrap variances of drawing `both`, `subjects`
-    alone (of `count`) and `stimuli` alone (of `n`): the formula of the module's text, at least that of
-    either alone and at most that of both.
-
-    >>> round(float(dual_variance(2.5, 1.0, 1.0, 10, 20)), 3)
-    1.579
-    """
-    people, things = count / (count - 1) * subjects, n / (n - 1) * stimuli
-    twice = count * n / (count - 1) / (n - 1) * (both - subjects - stimuli)
-    return np.minimum(np.maximum(np.maximum(people + things - twice, people), things), both)
-
-
 def _reported(names, value, ways, ceiling, null, method, level, over, count, n, correct):
     k = len(value)
     apart = value[:, None] - value[None]
@@ -288,29 +259,20 @@ def _reported(names, value, ways, ceiling, null, method, level, over, count, n, 
         score = Score(value, None, several, null, None, short, level, n)
         return ModelComparison(names, score, Score(apart, name="difference"), nothing, None)
 
-    def error(contrast):  # standard error of each of the contrasts of (draw, repeat, value)
-        spread = {way: _variance(contrast(x)) for way, x in ways.items()}
-        if over == "both":
-            variance = dual_variance(
-                *(spread[w] for w in ("both", "subjects", "stimuli")), count, n
-            )
-        else:
-            variance = size / (size - 1) * spread[over]
-        return np.sqrt(np.maximum(variance, 0))
-
     def pairs(x):
         return (x[..., :k, None] - x[..., None, :k]).reshape(*x.shape[:2], k * k)
 
+    error = partial(standard_error, ways, over, count, n)
     size = {"stimuli": n, "subjects": count, "both": min(n, count)}[over]
-    alone, between = error(lambda x: x[..., :k]), error(pairs).reshape(k, k)
-    reach = student.ppf(0.5 + level / 2, size - 1)
+    alone, freedom = error(lambda x: x[..., :k])
+    between, df = (x.reshape(k, k) for x in error(pairs))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(apart == 0, 0, apart / between)
-        p = 2 * student.sf(np.abs(t), size - 1)
+        p = 2 * student.sf(np.abs(t), df)
         below = None
         if ceiling is not None:
             below = error(lambda x: x[..., :k] - x[..., k : k + 1])
-            below = student.cdf((value - ceiling[0]) / below, size - 1)
+            below = student.cdf((value - ceiling[0]) / below.error, below.freedom)
     upper = np.triu_indices(k, 1)
     adjusted = p[upper] if correct is None or k < 2 else correct(p[upper])
     p = np.full((k, k), np.nan)
@@ -318,10 +280,13 @@ def _reported(names, value, ways, ceiling, null, method, level, over, count, n, 
     p.T[upper] = adjusted
     if below is not None and correct is not None:
         below = correct(below)
-    low, high = (np.clip(value + side * reach * alone, -1, 1) for side in (-1, 1))
+    alone, between = (
+        e * student.ppf(0.5 + level / 2, f) for e, f in ((alone, freedom), (between, df))
+    )
+    low, high = np.clip(value - alone, -1, 1), np.clip(value + alone, -1, 1)
     draws = ways[over].mean(1)[:, :k]
     score = Score(value, (low, high), several, null, draws, short, level, n)
-    interval = apart - reach * between, apart + reach * between
+    interval = apart - between, apart + between
     difference = Score(apart, interval, name="difference", level=level, n=size)
     return ModelComparison(names, score, difference, p, below)
 
