@@ -155,10 +155,16 @@ class SensorTokeniser(eqx.Module):
         decay: float = 0.99,
         embedding: Callable[[Any], Array] | None = None,
     ) -> SensorTokeniser:
-        """Latents normal with deviation 1: they must differ, or they all read the same for ever."""
+        """Latents normal with deviation 1: they must differ, or they all read the same for ever. What reads
+        sources begins sqrt(width) times as strong, since these have length 1: else all channels are told
+        alike, which for channels that sum to zero is nothing, and training stands still at first."""
         a, b, c, d, e, f, g = jr.split(key, 7)
         book = ResidualQuantiser.init(
             width, codes, stages, key=e, decay=decay, commitment=0.25 / stages, rotate=True
+        )
+        outward = CrossAttention.init_normal(width, heads, key=f)
+        outward = eqx.tree_at(
+            lambda m: (m.key.weight, m.value.weight), outward, replace_fn=lambda w: w * width**0.5
         )
         more = {"filters": filters, "ratios": ratios, "lstm": lstm}
         return SensorTokeniser(
@@ -167,7 +173,7 @@ class SensorTokeniser(eqx.Module):
             jr.normal(c, (latents, width)),
             CrossAttention.init_normal(width, heads, key=d),
             book,
-            CrossAttention.init_normal(width, heads, key=f),
+            outward,
             SEANetDecoder.init(width, key=g, **more),
         )
 
