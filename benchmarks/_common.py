@@ -97,6 +97,16 @@ def clock_both(call, repeats: int) -> dict:
     return {"first": first, "times": times, "cpu": cpu}
 
 
+def apart(tree):
+    """The same arrays in buffers of their own: equal outputs of a program may share one, and a shared one
+    cannot be donated twice."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    return jax.tree.map(lambda a: jnp.copy(a) if eqx.is_array(a) else a, tree)
+
+
 def worker(python: str, script: str, args: list[str], extra: dict | None = None) -> dict:
     """One subprocess that prints one line of JSON last; {"skipped": reason} where it cannot run."""
     done = subprocess.run(

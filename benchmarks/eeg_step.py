@@ -56,7 +56,7 @@ def measure() -> None:
     net = eqx.filter_jit(make)(jax.random.key(0))
     trainer = Trainer(net, network_loss, network_optimiser(1e-3))
     step = eqx.filter_jit(lambda carry: advance(trainer, carry, data), donate="all")
-    held = [start(trainer, 1.0, jax.random.key(1))]
+    held = [c.apart(start(trainer, 1.0, jax.random.key(1)))]
 
     def once():
         held[0], out = step(held[0])

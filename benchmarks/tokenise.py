@@ -65,8 +65,7 @@ def quantiser(batch: int, repeats: int) -> dict:
         return eqx.apply_updates(model, change), memory, value
 
     search = c.clock_both(lambda: jax.block_until_ready(encode(model, x)), repeats)
-    copy = jax.tree.map(jnp.copy, model)
-    held = [copy, jax.jit(descent.init)(copy)]
+    held = [c.apart(model), c.apart(descent.init(model))]
 
     def once():
         held[0], held[1], value = step(x, *held, jr.key(2))
@@ -104,7 +103,7 @@ def pretraining(batch: int, repeats: int) -> dict:
     model = eqx.filter_jit(make)(jr.key(1))
     trainer = Trainer(model, pretraining_loss, optax.adam(1e-4))
     step = eqx.filter_jit(lambda carry: advance(trainer, carry, data), donate="all")
-    held = [start(trainer, 1.0, jr.key(2))]
+    held = [c.apart(start(trainer, 1.0, jr.key(2)))]
 
     def once():
         held[0], out = step(held[0])
