@@ -23,7 +23,8 @@ def gabor_energy(
     """Energy of each wavelength (pixels) and orientation, averaged over `cells` x `cells` fields of an image.
 
     Channels go through the orientations of the first wavelength, then of the next. The window's deviation is
-    `bandwidth` wavelengths; filters have no mean, so grey gives 0. The image is continued by its mirror.
+    `bandwidth` wavelengths; filters have no mean, so grey gives 0, and a grating of a
+    channel's own wave its amplitude. The image is continued by its mirror.
 
     >>> x = np.cos(2 * np.pi * np.arange(24) / 8)[None, None] * np.ones((1, 24, 1))
     >>> energy = gabor_energy(x, wavelengths=(8.0,), orientations=4, cells=1)[0, :, 0, 0]
@@ -64,6 +65,6 @@ def gabor_energy(
             pair = [
                 np.fft.irfft2(spectrum * f, s=wider.shape[1:], axes=(1, 2)) for f in (even, odd)
             ]
-            energy = np.hypot(*pair)[:, pad : pad + high, pad : pad + wide] / 2
+            energy = np.hypot(*pair)[:, pad : pad + high, pad : pad + wide]
             out.append(energy.reshape(n, cells, high // cells, cells, wide // cells).mean((2, 4)))
     return np.stack(out, 1)

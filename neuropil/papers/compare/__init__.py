@@ -1,0 +1,1 @@
+"""Pages of papers that compare models with brains."""
