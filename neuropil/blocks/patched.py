@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -127,8 +127,8 @@ class PatchedAttention(eqx.Module):
         self,
         x: Float[Array, "time channel width"],
         mixing: Bool[Array, "channel channel"] | None = None,
-    ) -> tuple[PatchCache, Float[Array, "query channel width"]]:
-        """A cache of the sequence and what is said at the queries' times."""
+    ) -> tuple[Any, Float[Array, "query channel width"]]:
+        """A `PatchCache` of the sequence and what is said at the queries' times."""
         times, queries, _, raw = self.lengths
         if x.shape[0] != times:
             raise ValueError(f"PatchedAttention: {x.shape[0]} samples; this one takes {times}")
@@ -148,11 +148,11 @@ class PatchedAttention(eqx.Module):
 
     def extend(
         self,
-        cache: PatchCache,
+        cache: Any,
         x: Float[Array, "channel width"],
         at: Int[Array, ""],
         mixing: Bool[Array, "channel channel"] | None = None,
-    ) -> tuple[PatchCache, Float[Array, "channel width"]]:
+    ) -> tuple[Any, Float[Array, "channel width"]]:
         """The cache with the sample at place `at` (one of the last `raw`) put in, and what is said there.
 
         What the cache holds of later places is not seen.

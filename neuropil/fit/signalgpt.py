@@ -23,7 +23,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neuropil.blocks.dropout import dropout
-from neuropil.blocks.patched import PatchCache, PatchedLayer
+from neuropil.blocks.patched import PatchedLayer
 from neuropil.blocks.sampling import nucleus
 from neuropil.core.random import fold
 from neuropil.learn.loop import train
@@ -117,8 +117,8 @@ class SignalGPT(eqx.Module):
 
     def begin(
         self, tokens: Tokens, label: Int[Array, ""], seed: Array | None = None
-    ) -> tuple[list[PatchCache], Float[Array, "query channel width"]]:
-        """A cache for each layer and the last layer's output."""
+    ) -> tuple[list, Float[Array, "query channel width"]]:
+        """A `blocks.patched.PatchCache` for each layer and the last layer's output."""
         x = self.token[tokens] + self.position[:, None] + self.channel[None]
         x = dropout(x + self._session(label)[None, None], self.drop, seed)
         caches = []
@@ -133,11 +133,11 @@ class SignalGPT(eqx.Module):
 
     def extend(
         self,
-        caches: list[PatchCache],
+        caches: list,
         tokens: Int[Array, " channel"],
         at: Int[Array, ""],
         label: Int[Array, ""],
-    ) -> tuple[list[PatchCache], Float[Array, "channel code"]]:
+    ) -> tuple[list, Float[Array, "channel code"]]:
         """Logits of what follows the tokens at place `at`, one of the last `scored`, and the grown caches."""
         x = self.token[tokens] + (self.position[at] + self._session(label))[None] + self.channel
         grown, last = [], self.length
