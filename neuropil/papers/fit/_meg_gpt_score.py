@@ -114,9 +114,11 @@ def _generated(results: Results):
             SPECTRUM_HZ, real[0], color="grey", lw=3.5, alpha=0.4, zorder=0, label="recording"
         )
         middle.semilogy(LIFETIMES, real[1], color="grey", lw=3.5, alpha=0.4, zorder=0)
+    left.set_xlim(4, 42)
+    left.set_ylim(-3.5, -0.5)  # what the band pass takes away is beyond
     left.set_xlabel("frequency (Hz)")
     left.set_ylabel("log10 power density (1/Hz)")
-    left.legend(frameon=False, fontsize=6.5)
+    left.legend(frameon=False, fontsize=6, loc="lower left")
     middle.set_xlabel("lifetime of a 7 Hz burst (s)")
     middle.set_ylabel("share that last longer")
     middle.set_ylim(1e-3, 1.2)
@@ -165,7 +167,7 @@ def _example(results: Results):
     right.axvline(0.25, color="grey", lw=0.8, ls=":")
     right.set_yticks([-i for i in range(len(arms))], [DECODERS[a] for a in arms], fontsize=7)
     right.set_xlabel("accuracy, four classes (dotted: chance)")
-    right.legend(frameon=False, fontsize=7, loc="lower right")
+    right.legend(frameon=False, fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     _axes(left, right)
     return figure
 
