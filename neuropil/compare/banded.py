@@ -176,7 +176,7 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if len(X) < 2:
             raise ValueError(f"ridge needs at least 2 samples, but n_samples = {len(X)}")
         labels, alphas = band_labels(self.groups, X.shape[1]), penalties(self.alphas)
-        count = labels.max() + 1
+        count = int(labels.max()) + 1
         cv = min(self.cv, len(X)) if np.ndim(self.cv) == 0 else self.cv
         if np.ndim(self.draws):
             gammas = np.asarray(self.draws, float)

@@ -26,7 +26,7 @@ def _matrix(x) -> np.ndarray:
 
 
 def delayed(
-    x: Float[np.ndarray, "time feature"], delays: Sequence[int], starts: Sequence[int] = ()
+    x: np.ndarray, delays: Sequence[int], starts: Sequence[int] = ()
 ) -> Float[np.ndarray, "time delay_feature"]:
     """Copies of features, each so many rows late: ridge on them fits a response of any shape in time.
 
@@ -54,8 +54,8 @@ def delayed(
 
 
 def haemodynamic(
-    x: Float[np.ndarray, "time feature"],
-    tr: float,
+    x: np.ndarray,
+    tr: float | int,
     starts: Sequence[int] = (),
     *,
     derivative: bool = False,

@@ -5,7 +5,7 @@ with weights free for every target v; they differ in how the vector $t_r$ of the
 
 | readout | $t_r$ |
 |---|---|
-| `SpatialFeature` | $\sum_p \text{softmax}(s_r)_p\, x_p$, a mask per region (Klindt et al. 2017; here it sums to 1) |
+| `SpatialFeature` | $\sum_p \text{softmax}(s_r)_p\, x_p$, a mask that sums to 1 (Klindt et al. 2017) |
 | `GaussianField` | the same with a Gaussian mask of learned centre and size (St-Yves and Naselaris 2018) |
 | `SemanticField` | the Gaussian's centre and size, and gains of features, move with the image's mean token |
 | `AttentionPool` | learned queries look at the tokens, several heads (Adeli, Sun and Kriegeskorte 2025) |
