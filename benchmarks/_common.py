@@ -79,7 +79,7 @@ def once(call) -> dict:
     return {"first": time.perf_counter() - begin, "times": [], "cpu": []}
 
 
-def clock_both(call, repeats: int) -> dict:
+def clock_both(call, repeats: int, settle: bool = True) -> dict:
     """{"first", "times", "cpu"}: as `clock`, and the processor seconds of each call, summed over threads.
 
     On a machine that others use too, processor seconds say more than those of the wall.
@@ -87,7 +87,8 @@ def clock_both(call, repeats: int) -> dict:
     begin = time.perf_counter()
     call()
     first = time.perf_counter() - begin
-    call()
+    if settle:
+        call()
     times, cpu = [], []
     for _ in range(repeats):
         begin, used = time.perf_counter(), time.process_time()

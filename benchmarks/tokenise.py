@@ -41,7 +41,6 @@ def quantiser(batch: int, repeats: int) -> dict:
     """Search, and a step of training, of `batch` windows."""
     import equinox as eqx
     import jax
-    import jax.numpy as jnp
     import jax.random as jr
     import optax
 
