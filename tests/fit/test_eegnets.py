@@ -9,7 +9,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import check_estimator
 
 from neuropil.blocks.filtering import BatchNorm
 from neuropil.fit.eegnets import NETWORKS, EEGNet, ShallowConvNet, parameter_count
@@ -150,13 +149,6 @@ def test_bad_input_is_named(planted):
         fitted.predict(x[:, :2])
     with pytest.raises(ValueError, match="cannot be shared by 3"):
         Flattened(model, channels=3).fit(x.reshape(80, -1), y)
-
-
-@pytest.mark.slow
-def test_the_flattened_decoder_passes_scikit_learns_checks():
-    tiny = {"filters": 8, "taps": 3, "taps2": 2, "pools": (1, 1), "drop": 0.0, "momentum": 0.8}
-    decoder = NeuralDecoder("eegnet", options=tiny, epochs=40, batch=20, step=0.02)
-    check_estimator(Flattened(decoder))
 
 
 def test_the_default_network_of_a_class_count_and_its_logits():
