@@ -36,7 +36,7 @@ def check(settings: dict) -> None:
 _SMALL = dict(
     seeds=5, sizes=(30, 30, 20, 20, 24, 24), train=50, test=2, new=8, segments=4, hz=64.0, snr=3.0,
     degrees=10.0, readout=160, real=1, width=48, latents=8, heads=4, filters=8, ratios=(4, 4), lstm=0,
-    codes=64, stages=3, decay=0.95, batch=8, steps=640, learning_rate=3e-3,
+    codes=64, stages=3, decay=0.95, batch=8, steps=480, learning_rate=3e-3,
 )  # fmt: skip
 
 STUDY = Study(
@@ -53,7 +53,7 @@ STUDY = Study(
     },
     scales={
         "smoke": _SMALL | dict(seeds=1, sizes=(6,) * 6, train=2, new=2, readout=40, real=0, width=8, latents=2,
-                               heads=2, filters=2, codes=4, stages=1, batch=40, steps=4),
+                               heads=2, filters=2, ratios=(8,), codes=4, stages=1, batch=40, steps=4),
         "small": _SMALL,
         "paper": _SMALL | dict(sizes=(128, 120, 64, 60, 124, 96), train=2000, readout=4000, hz=256.0,
                                width=256, latents=16, filters=32, ratios=(2, 4, 8), lstm=2, codes=512,
