@@ -194,7 +194,7 @@ def report_glm(found: dict[str, list[dict]], paths: dict) -> str:
         ours, theirs = (penalised(theta) for theta in (a, b))
         text += f"\n\nCoefficients differ by {apart.max():.1e} at most, {np.sqrt((apart**2).mean()):.1e} root "
         text += f"mean square (of {size:.2f}). The penalised negative log likelihood that both minimise, in "
-        text += f"double precision: neuropil {ours:.2f}, NeMoS {theirs:.2f} nats; the lower is nearer to the optimum."
+        text += f"double precision: neuropil {ours:.2f}, NeMoS {theirs:.2f} nats (the lower, the nearer)."
     return text
 
 

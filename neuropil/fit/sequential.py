@@ -45,12 +45,13 @@ def drawn(mean: Array, log_variance: Array, key: Key[Array, ""]) -> Array:
 
 
 def coordinated_dropout(
-    x: Array, keep: Array | float, key: Key[Array, ""]
+    x: Array, keep: Array | float, key: Key[Array, ""], passed: float = 0.0
 ) -> tuple[Array, Bool[Array, "..."]]:
     """(input, mask of what may teach): a network must not learn to copy an entry to itself.
 
     An entry is kept with probability `keep` (and divided by it); what was dropped teaches, and so does a
-    share 1 - keep of the rest. With keep = 1 nothing is dropped and everything teaches.
+    share `passed` of the rest: none in the source. What is shown and teaches at once, teaches to copy. With
+    keep = 1 nothing is dropped and everything teaches.
 
     Source: Keshtkaran, Pandarinath (2019), NeurIPS, arXiv:1908.07896.
 
@@ -60,7 +61,7 @@ def coordinated_dropout(
     """
     a, b = jr.split(key)
     kept = jr.bernoulli(a, keep, x.shape)
-    teaches = ~kept | jr.bernoulli(b, 1 - jnp.asarray(keep), x.shape) | (jnp.asarray(keep) >= 1)
+    teaches = ~kept | jr.bernoulli(b, passed, x.shape) | (jnp.asarray(keep) >= 1)
     return jnp.where(kept, x / keep, 0.0), teaches
 
 

@@ -108,6 +108,8 @@ def test_dropout_that_is_coordinated_shares_no_entry():
     kept = shown > 0
     assert float(kept.mean()) == pytest.approx(0.7, abs=0.03)
     assert bool(teaches[~kept].all())
+    assert not bool(teaches[kept].any())
+    _, teaches = coordinated_dropout(jnp.ones((100, 50)), 0.7, jr.key(0), 0.3)
     assert float(teaches[kept].mean()) == pytest.approx(0.3, abs=0.03)
     shown, teaches = coordinated_dropout(jnp.ones(10), 1.0, jr.key(0))
     assert bool((teaches & (shown == 1)).all())

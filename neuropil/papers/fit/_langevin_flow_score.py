@@ -32,8 +32,13 @@ DIFFERS = (
     "The divergence of the velocity uses its mean, as the paper's equation does, and the variance 2 gamma; the"
     " code uses the sampled velocity, and the variance where a log variance is expected.",
     "The GRU reads the bin it predicts, as the paper's algorithm says; the code lags one bin behind.",
-    "A constant learning rate without weight decay, gradients clipped at norm 5, and as many updates for the"
-    " sequential VAE; widths and updates are far below the official 280 and some thousand epochs.",
+    "Only counts that coordinated dropout hid teach, in all networks, as in that method's source. The code lets"
+    " a share 1 - keep of those it shows teach too, and the network learns to copy them: in a pilot (validation"
+    " trials, a key of no seed) R2 of the true rates fell from 0.68 after 300 updates to 0.42 after 900;"
+    " without that share it was 0.92 after 600.",
+    "A constant learning rate without weight decay, gradients clipped at norm 5; the sequential VAE, which"
+    " learns slower and is three times cheaper, has three times as many updates; widths and updates are far"
+    " below the official 280 and some thousand epochs.",
     "GPFA and smoothed counts are read out by a Poisson regression; GPFA has the true number of latents, 3.",
 )
 

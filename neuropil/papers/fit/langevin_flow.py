@@ -35,7 +35,7 @@ def check(settings: dict) -> None:
 _SMALL = dict(
     seeds=5, data="hippocampus-linear-track", conditions=40, repeats=10, tested=2, bins=50, units=30, held=8,
     mean=0.4, settle=1000, hidden=32, feedforward=128, generator=48, factors=8, batch=32, rate=3e-3, keep=0.7,
-    kl=0.1, updates=300, real_updates=100, samples=20, iterations=30,
+    kl=0.1, updates=600, real_updates=200, longer=3, samples=20, iterations=30,
 )  # fmt: skip
 
 STUDY = Study(
@@ -74,5 +74,5 @@ STUDY = Study(
     ),
     claim="Recovers rates of a Lorenz population better than a sequential VAE, GPFA and smoothed counts",
     differs=DIFFERS,
-    cost="small: not measured yet; estimated at 10 s for a network and a seed on one quiet core",
+    cost="small: about 5 minutes on two quiet cores, estimated from pilots of one arm",
 )  # fmt: skip
