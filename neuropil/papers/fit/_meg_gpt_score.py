@@ -115,10 +115,10 @@ def _generated(results: Results):
         )
         middle.semilogy(LIFETIMES, real[1], color="grey", lw=3.5, alpha=0.4, zorder=0)
     left.set_xlim(4, 42)
-    left.set_ylim(-3.5, -0.5)  # what the band pass takes away is beyond
+    left.set_ylim(-5.5, -0.8)  # what the band pass takes away is beyond
     left.set_xlabel("frequency (Hz)")
     left.set_ylabel("log10 power density (1/Hz)")
-    left.legend(frameon=False, fontsize=6, loc="lower left")
+    left.legend(frameon=False, fontsize=6, loc="lower center")
     middle.set_xlabel("lifetime of a 7 Hz burst (s)")
     middle.set_ylabel("share that last longer")
     middle.set_ylim(1e-3, 1.2)
