@@ -94,7 +94,7 @@ def put(text: str) -> str:
             table(True, "rejects"),
             "## Coverage of intervals",
             table(True, "covers"),
-            "## What not to do, and what it costs",
+            "## Shortcuts, and what they cost",
             table(False, "rejects"),
             table(False, "covers"),
         )
