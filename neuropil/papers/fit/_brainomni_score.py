@@ -107,14 +107,11 @@ def _scores(results: Results):
             range(len(arms)), [LOOK[a][0] for a in arms] if axes is panels[0] else [""] * len(arms)
         )
         axes.axvline(0.25 if title.startswith("which") else 0.0, color="grey", lw=0.8, ls=":")
-        axes.set_xlabel("accuracy" if title.startswith("which") else "correlation")
+        task = title.startswith("which")
+        axes.set_xlabel(
+            "accuracy (filled EEG, open MEG)" if task else "correlation (filled new, open seen)"
+        )
         _bare(axes)
-    panels[0].plot([], [], "ko", ms=4, label="new device")
-    panels[0].plot([], [], "o", mec="k", mfc="none", ms=4, label="seen devices")
-    panels[0].legend(frameon=False, fontsize=7, loc="lower left")
-    panels[2].plot([], [], "ko", ms=4, label="new EEG device")
-    panels[2].plot([], [], "o", mec="k", mfc="none", ms=4, label="new MEG device")
-    panels[2].legend(frameon=False, fontsize=7, loc="upper left")
     return figure
 
 
