@@ -73,9 +73,9 @@ def covariances(X: Trials, shrinkage: float = 0.05) -> Matrices:
     X = X - X.mean(2, keepdims=True)
     C = X @ X.transpose(0, 2, 1) / X.shape[2]
     n = C.shape[1]
-    return (1 - shrinkage) * C + shrinkage * np.trace(C, axis1=1, axis2=2)[
-        :, None, None
-    ] / n * np.eye(n)
+    # of a signal that never moves nothing is left: a number so small keeps its logarithm finite
+    power = np.maximum(np.trace(C, axis1=1, axis2=2)[:, None, None], 1e-30)
+    return (1 - shrinkage) * C + shrinkage * power / n * np.eye(n)
 
 
 def _by_eigenvalues(C, f):

@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from neuropil.fit.door import admit, beside
+from neuropil.recordings import Recording
 
 Rows = Shaped[Array, "time feature"] | Shaped[np.ndarray, "time feature"]
 Line = Shaped[Array, " label"] | Shaped[np.ndarray, " label"]  # lengths are compared inside
@@ -166,12 +167,9 @@ class PlaceDecoder(RegressorMixin, BaseEstimator):
 
     def fit(self, X, y) -> PlaceDecoder:
         """Place fields from counts X (time, unit) and positions y (time,)."""
-        X, y = admit(self, X, "series", fit=True), beside(self, y, "series", fit=True)
-        y = (
-            np.asarray(y)[:, 0]
-            if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1
-            else y
-        )
+        X = admit(self, X, "series", fit=True)
+        if isinstance(y, Recording):
+            y = beside(self, y, "series", fit=True)[:, 0]
         X, y = validate_data(self, X, y, y_numeric=True, dtype=[np.float64, np.float32])
         check_non_negative(X, "PlaceDecoder")
         low, high = (y.min(), y.max()) if self.span is None else self.span

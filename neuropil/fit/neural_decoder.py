@@ -288,6 +288,8 @@ class Flattened(ClassifierMixin, BaseEstimator):
     def fit(self, X, y) -> Flattened:
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
+        if len(np.unique(y)) < 2:
+            raise ValueError("y holds 1 class: a decoder needs at least 2 among the labels")
         decoder = NeuralDecoder() if self.decoder is None else self.decoder
         self.decoder_ = clone(decoder).fit(self._shaped(X), y)
         self.classes_ = self.decoder_.classes_
