@@ -47,13 +47,13 @@ DIFFERS = (
 )
 
 
-def found_order(layer: np.ndarray) -> np.ndarray:
+def found_order(layer: np.ndarray) -> np.ndarray | float:
     """How often the first area (..., area) lies below each of the others; a tie counts one half."""
     below = layer[..., :1] < layer[..., 1:]
     return (below + 0.5 * (layer[..., :1] == layer[..., 1:])).mean((-1, -2))
 
 
-def depth_rank(layer: np.ndarray, true: np.ndarray) -> float:
+def depth_rank(layer, true) -> float:
     """Mean Spearman correlation of found layers (..., area) with the true ones; 0 where all are one layer."""
     rank = lambda x: (
         (x[..., :, None] > x[..., None, :]).sum(-1)
