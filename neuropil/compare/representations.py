@@ -55,7 +55,8 @@ def compare_representations(
     - `measure`: one of `MEASURES`, or a function of two arrays that gives a number, higher where more alike;
       `settings` go to it (`debiased=False`, `alpha=0.5`, `k=10`, ...);
     - interval: subsets of `share` of what `resample` names, `stimuli`, `units` (of both sides), or both. Name
-      units where they are a sample of a larger population, and the claim is about that;
+      units where they are a sample of a larger population, and the claim is about that. It says how the measure
+      at this number of stimuli would vary; most measures move with that number (debiased `cka` does not);
     - ceiling, from repeats: what y's one half of the repeats gets with its other half (mean of `splits`), which
       holds more noise than their mean: a model may pass it a little;
     - null: the stimuli of x are shuffled. It is not at 0 for most of these measures: read the value beside it.

@@ -79,6 +79,16 @@ def test_regions_are_not_measured_without_their_data(bank):
     assert np.isnan(out["regions"]).all()
 
 
+def test_a_brain_and_a_judge_are_told_apart_and_shuffled_ones_are_not(bank):
+    rng = np.random.default_rng(0)
+    kinds = rank_scaled(rng.uniform(size=(2, 45)))
+    rdms = tuple(k + 0.1 * rng.normal(size=(n, 45)) for k, n in zip(kinds, (4, 9), strict=True))
+    with_regions = page.Bank(bank.trained, bank.untrained, bank.accuracy, rdms)
+    assert found("rank", with_regions)[0]["regions"][0] == 1
+    assert found("shuffled", with_regions)[0]["regions"].mean() < 0.8
+    assert np.isnan(found("untrained", with_regions)[0]["regions"]).all()
+
+
 def test_networks_and_stimuli_are_drawn_by_the_seed(bank):
     system = STUDY.arms["raw"].build(SETTINGS | {"instances": 2}, bank)
     example = [system.step({"key": jr.key(k)}, None, None)[1]["example"] for k in (0, 1)]

@@ -31,7 +31,7 @@ from neuropil.worlds import datasets
 @dataclass(frozen=True, eq=False)
 class Bank:
     """Activity of every layer of many networks, (network, image, unit) each, before and after training; their
-    test accuracy (network,); RDMs (rdm, pair) of regions with their labels, or None."""
+    test accuracy (network,); rank RDMs (subject, pair) of brains and of judges, or None."""
 
     trained: tuple[np.ndarray, ...]
     untrained: tuple[np.ndarray, ...]
@@ -101,8 +101,7 @@ def regions(settings: dict):
     if settings["data"] == "digits" or not datasets.available("rdm-92images"):
         return None
     found = datasets.load("rdm-92images")
-    both = np.concatenate([vector(found.human_it.mean(1)), vector(found.behaviour)])
-    return rank_scaled(both), np.repeat([0, 1], [len(found.human_it), len(found.behaviour)])
+    return tuple(rank_scaled(vector(x)) for x in (found.human_it.mean(1), found.behaviour))
 
 
 def summaries(arm: str, rdms: np.ndarray, pairs) -> list[np.ndarray]:
@@ -181,10 +180,16 @@ class Identifying(System):
         levels = self.settings["region_noise"]
         if self.bank.regions is None or self.arm == "untrained":
             return np.full(len(levels), np.nan)
-        rdms, label = self.bank.regions
+        brains, judges = self.bank.regions
+        # as many judges as brains, each left out with a brain: a mean over more RDMs would be less noisy, and
+        # noise counts as distance
+        n = len(brains)
+        chosen = generator(key, "judges").permutation(len(judges))[:n]
+        rdms, subject = np.concatenate([brains, judges[chosen]]), np.tile(np.arange(n), 2)
+        label = np.repeat([0, 1], n)
         if self.arm == "shuffled":
-            label = generator(key, "labels").permutation(label)
+            swap = generator(key, "labels").integers(0, 2, n)
+            label = label ^ np.tile(swap, 2)
         draw = generator(key, "regions").normal(size=rdms.shape)
         level = [0.0 if self.arm == "noiseless" else a for a in levels]
-        one_each = np.arange(len(rdms))
-        return np.array([accuracy(rdms + a * rdms.std() * draw, one_each, label) for a in level])
+        return np.array([accuracy(rdms + a * rdms.std() * draw, subject, label) for a in level])

@@ -37,8 +37,8 @@ DIFFERS = (
     "Networks are multilayer perceptrons of 7 hidden layers on Fashion-MNIST (the paper: All-CNN-C, 10 layers);"
     " a seed draws 10 of 40 networks and 62 of 300 test images, so that seeds share some networks.",
     "RDMs are Euclidean; the distance behind the paper's stored RDMs is not in its code.",
-    "Real data: human IT (4 subjects) against judgements (16) of 92 images, by ranks. The paper tells 8 regions"
-    " of 24 subjects apart; those RDMs are not public.",
+    "Real data: human IT (4 subjects) against as many of 16 judges of 92 images, by ranks; a brain and a judge"
+    " are left out together. The paper tells 8 regions of 24 subjects apart; those RDMs are not public.",
     "Noise goes up to 2 sd of all RDMs together (the paper: 0.4), and is also added to the activity; every arm"
     " sees the same draws, clipped at zero as in the official code.",
     "Intervals are over seeds. The official t-test counts 10 random pairs of quantiles as samples with the"

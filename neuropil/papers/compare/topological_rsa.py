@@ -9,6 +9,12 @@ brain, is then told from the others by its nearest centroid among those of the o
 
 Claim: topology-sensitive summaries identify layers and regions as well as RDMs do, and are more robust to
 noise. How we differ: `STUDY.differs`.
+
+Found at small: the topology family tells layers apart (0.63, chance 0.125), but 0.16 less well than the RDM as
+it is, and 0.04 less than the rank RDM (undecided at a margin of 0.05). It loses more to noise than the RDM as
+it is, and no less, as far as can be told, than the rank RDM. What the RDM has beyond its ranks is its scale:
+noise in the activity lengthens distances by an amount that itself names the layer, so that the RDM as it is
+identifies better with noise (0.98) than without.
 """
 
 from neuropil.papers.compare._topological_rsa import Identifying, load
