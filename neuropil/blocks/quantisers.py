@@ -155,7 +155,9 @@ class ResidualQuantiser(eqx.Module):
 
     What is left over is not scaled anew, also for codebooks of `unit` rows: vectors must be as long as the rows
     together. `rest` times $|v - \text{sg}\, r|^2$ joins the loss: v a layer's value, r what is left after it.
-    `rotate`: gradients come back by `rotated` in place of `straight_through`.
+    Gradients come straight through the sum of values; of `unit` rows through each layer's own division by
+    the length, as the sum cannot be longer than it has layers (else vectors grow without end). `rotate`:
+    gradients come back by `rotated` in place of both.
 
     >>> part = ResidualQuantiser.init(2, 8, 3, key=jr.key(0))
     >>> part(jnp.ones((5, 2))).codes.shape
@@ -214,14 +216,18 @@ class ResidualQuantiser(eqx.Module):
         loss = pull = jnp.zeros(())
         for i, book in enumerate(self.layers):
             said = book(left, None if key is None else jr.fold_in(key, i))
-            rows = jax.lax.stop_gradient(said.value)
+            inside = book.unit and not self.rotate
+            rows = said.value if inside else jax.lax.stop_gradient(said.value)
             value, left = value + rows, left - rows
             codes.append(said.codes)
             loss, pull = loss + said.loss, pull + said.pull
             if self.rest:
                 loss += self.rest * jnp.mean((said.value - jax.lax.stop_gradient(left)) ** 2)
-        through = rotated if self.rotate else straight_through
-        return Quantised(through(x, value), jnp.stack(codes, axis=-1), loss, pull)
+        if self.rotate:
+            value = rotated(x, value)
+        elif not self.layers[0].unit:
+            value = straight_through(x, value)
+        return Quantised(value, jnp.stack(codes, axis=-1), loss, pull)
 
     def decode(self, codes: Int[Array, "*batch layer"]) -> Float[Array, "*batch width"]:
         """Sum of the rows; of fewer layers the coarser value."""

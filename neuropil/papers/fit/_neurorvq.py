@@ -58,8 +58,9 @@ def simulated(seconds: int, channels: int, runs: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def data(which: str, channels: int, patches: int, patch: int) -> Patches:
-    """Runs 0 to 3 to learn from, runs 4 and 5 to test on."""
+def data(which: str, channels: int, patches: int, patch: int, hop: int | None = None) -> Patches:
+    """Runs 0 to 3 to learn from, in windows that begin every `hop` samples (None: side by side); runs 4 and 5
+    to test on, side by side."""
     if which == "simulated":
         runs = simulated(16, channels, 6)
     else:
@@ -70,9 +71,16 @@ def data(which: str, channels: int, patches: int, patch: int) -> Patches:
         recording = recording.select(units=recording.data["unit"].values[:channels])
         recording = resample(bandpass(recording, 0.5, 44.5, method="iir", order=3), RATE)
         runs = np.clip(np.nan_to_num(recording.to_numpy()), -500, 500)
-    cuts = [cut(run, patches, patch) for run in runs]
-    of = lambda test: np.concatenate([c for i, c in enumerate(cuts) if (i in TEST_RUNS) == test])
-    return Patches(of(False).astype(np.float32), of(True).astype(np.float32))
+    every = range(0, patches * patch, hop or patches * patch)
+    cuts = lambda test, starts: np.concatenate(
+        [
+            cut(run[start:], patches, patch)
+            for i, run in enumerate(runs)
+            if (i in TEST_RUNS) == test
+            for start in starts
+        ]
+    )
+    return Patches(cuts(False, every).astype(np.float32), cuts(True, (0,)).astype(np.float32))
 
 
 @eqx.filter_jit
@@ -171,7 +179,7 @@ class Coder(System):
 
     def step(self, state, x, tick):
         s = self.settings
-        here = data(s["data"], s["channels"], s["patches"], s["patch"])
+        here = data(s["data"], s["channels"], s["patches"], s["patch"], s["hop"])
         branches, stages = s["branches"], s["stages"]
         sent = branches * stages * np.log2(s["codes"])
         perplexity, losses = np.nan, np.full(s["steps"], np.nan)

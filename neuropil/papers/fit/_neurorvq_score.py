@@ -35,7 +35,10 @@ DIFFERS = (
     " training runs for each frequency in place of one mean and deviation of each sample, so that nothing"
     " but codes and patches' own mean and deviation is sent. One group in group norm.",
     "Codebooks begin at random directions, not by k-means, and dead codes come back (the release has no"
-    " revival); the gradient goes straight through all stages at once, not through the length each divides by.",
+    " revival).",
+    "Training windows begin every 50 samples, so that a patch is met at eight phases; tested ones lie side by"
+    " side. With that, and gradients through the length that each stage divides by (as in the release), the"
+    " error in run 3 after learning from runs 0 to 2 (a pilot, a key of no seed) fell from 0.86 to 0.76.",
     "No class token, and the attention's queries and keys are not normalised.",
     "The errors by band of the paper's table could not be read; none is quoted. The transform coder is ours: a"
     " cosine transform, one uniform step, ideal entropy codes learned on the training runs.",

@@ -32,7 +32,8 @@ def check(settings: dict) -> None:
 
 _SMALL = dict(
     seeds=5, data="muse-visual", channels=4, patches=2, patch=200, features=2, heads=5, depth=1, code=16,
-    codes=64, branches=4, stages=4, decay=0.99, revive=0.02, steps=300, batch=16, learning_rate=2e-3,
+    codes=64, branches=4, stages=4, decay=0.99, revive=0.02, hop=50, steps=700, batch=16,
+    learning_rate=2e-3,
 )  # fmt: skip
 
 STUDY = Study(
@@ -48,8 +49,8 @@ STUDY = Study(
         "unquantised": arm("whole", "ceiling", "the same network, nothing quantised"),
     },
     scales={
-        "smoke": _SMALL | dict(seeds=1, data="simulated", features=1, branches=1, stages=1, codes=8, steps=3,
-                               batch=2),
+        "smoke": _SMALL | dict(seeds=1, data="simulated", features=1, branches=1, stages=1, codes=8, hop=400,
+                               steps=3, batch=2),
         "small": _SMALL,
         "paper": _SMALL | dict(patches=64, features=8, heads=10, depth=12, code=128, codes=8192, stages=8,
                                revive=0.0, steps=100000, batch=64, learning_rate=5e-4),
@@ -69,5 +70,5 @@ STUDY = Study(
     ),
     claim="Residual codes at several scales with a loss of phases on the unit circle reconstruct every band",
     differs=DIFFERS,
-    cost="small: about 3 minutes on two quiet cores, estimated; needs neuropil[recordings]",
+    cost="small: about 8 minutes on two quiet cores, estimated; needs neuropil[recordings]",
 )  # fmt: skip
