@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
@@ -22,7 +23,8 @@ from neuropil.worlds import datasets
 FAMILIES = ("probe", "components", "alignment", "attribution", "autoencoder")
 
 
-class World(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class World:
     """Images (image, pixel) in 0..1 and their labels 0..9; V4's images on the networks' grid, and its RDM."""
 
     train: np.ndarray

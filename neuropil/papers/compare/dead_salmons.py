@@ -42,8 +42,8 @@ def check(settings: dict) -> None:
 
 
 _SMALL = dict(
-    seeds=10, data="mnist", images=600, stimuli=160, width=64, folds=10, penalty=10.0, nulls=99, draws=99,
-    salmons=20, trained=4, updates=300, coded=300, features=64, steps=60,
+    seeds=5, data="mnist", images=600, stimuli=160, width=64, folds=10, penalty=10.0, nulls=99, draws=99,
+    salmons=40, trained=4, updates=300, coded=300, features=64, steps=60,
 )  # fmt: skip
 
 STUDY = Study(
@@ -76,5 +76,5 @@ STUDY = Study(
     ),
     claim="Naive tests find effects in random networks; tests against randomised networks do not",
     differs=DIFFERS,
-    cost="small: about 3 min for all arms and 10 seeds on one core, estimated",
+    cost="small: about 70 s for all arms of a seed on one core",
 )  # fmt: skip
