@@ -13,8 +13,8 @@ from neuropil.compare.manifolds import (
 
 def test_points_have_the_capacity_two_that_cover_proved():
     x = np.random.default_rng(0).normal(size=(12, 30))
-    found = manifold_geometry(x, np.arange(12), samples=4000, removed=0)
-    np.testing.assert_allclose(found.alpha, 2, atol=0.04)
+    found = manifold_geometry(x, np.arange(12), samples=1500, removed=0)
+    np.testing.assert_allclose(found.alpha, 2, atol=0.08)
     np.testing.assert_allclose(found.radius, 0, atol=1e-12)
     np.testing.assert_allclose(found.dimension, 0, atol=1e-12)
 
@@ -48,15 +48,15 @@ def test_rotation_scale_and_points_inside_the_hull_change_nothing():
     y = np.arange(24) // 8
     x = rng.normal(size=(3, 6))[y] * 2 + rng.normal(size=(24, 6))
     turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    want = manifold_geometry(x, y, samples=3000, removed=0)
+    want = manifold_geometry(x, y, samples=1500, removed=0)
     # another basis of the same cloud takes other Gaussian draws, so equal up to their error
-    moved = manifold_geometry(5 * x @ turn, y, samples=3000, removed=0)
-    np.testing.assert_allclose(moved.capacity, want.capacity, rtol=0.08)
+    moved = manifold_geometry(5 * x @ turn, y, samples=1500, removed=0)
+    np.testing.assert_allclose(moved.capacity, want.capacity, rtol=0.12)
     mean = np.array([x[y == i].mean(0) for i in range(3)])  # the centre of a hull lies inside it
     more = manifold_geometry(
-        np.concatenate([x, mean]), np.concatenate([y, np.arange(3)]), samples=3000, removed=0
+        np.concatenate([x, mean]), np.concatenate([y, np.arange(3)]), samples=1500, removed=0
     )
-    np.testing.assert_allclose(more.capacity, want.capacity, rtol=0.08)
+    np.testing.assert_allclose(more.capacity, want.capacity, rtol=0.12)
 
 
 def test_a_margin_is_a_shift_of_the_gaussian_vectors():
@@ -64,9 +64,9 @@ def test_a_margin_is_a_shift_of_the_gaussian_vectors():
     from scipy.stats import norm
 
     x = np.random.default_rng(0).normal(size=(6, 20))
-    found = manifold_geometry(x, np.arange(6), samples=8000, margin=0.5, removed=0)
+    found = manifold_geometry(x, np.arange(6), samples=3000, margin=0.5, removed=0)
     want = (1 + 0.25) * norm.cdf(0.5) + 0.5 * norm.pdf(0.5)
-    assert 1 / found.alpha == pytest.approx(want, rel=0.03)
+    assert 1 / found.alpha == pytest.approx(want, rel=0.05)
 
 
 def test_mean_field_theory_says_what_counting_finds():
@@ -74,7 +74,7 @@ def test_mean_field_theory_says_what_counting_finds():
     y = np.repeat(np.arange(24), 3)
     x = rng.normal(size=(24, 80))[y] + 0.5 * rng.normal(size=(72, 80))
     theory = manifold_geometry(x, y, samples=200, removed=0).alpha
-    assert simulated_capacity(x, y, dichotomies=20) == pytest.approx(theory, rel=0.2)
+    assert simulated_capacity(x, y, dichotomies=12) == pytest.approx(theory, rel=0.2)
 
 
 def test_directions_that_all_centres_share_are_found_and_taken_out():
