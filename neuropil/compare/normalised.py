@@ -8,37 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from neuropil.stats import Score
-
-
-def noise_variance(
-    repeats: Float[np.ndarray, "repeat sample target"],
-) -> tuple[Float[np.ndarray, " target"], Float[np.ndarray, " target"]]:
-    """Variances of the noise and of the signal of one presentation, per target.
-
-    Noise: over repeats of a sample, unbiased, averaged over samples by their degrees of freedom. Signal: the
-    variance of sample means less the noise that is left in them; never below 0. NaN where a repeat is missing.
-
-    >>> rng = np.random.default_rng(0)
-    >>> noise, signal = noise_variance(3 * rng.normal(size=(1, 2000, 1)) + rng.normal(size=(4, 2000, 1)))
-    >>> noise.round(1).tolist(), signal.round(0).tolist()
-    ([1.0], [9.0])
-
-    Raises ValueError where no sample was repeated.
-    """
-    repeats = np.asarray(repeats, float)
-    if repeats.ndim != 3:
-        raise ValueError(f"repeats must be (repeat, sample, target), not {repeats.shape}")
-    there = np.isfinite(repeats)
-    count = there.sum(0)
-    if not (count > 1).any(0).all():
-        raise ValueError("a target has no sample with 2 repeats or more, so its noise is unknown")
-    mean = np.where(there, repeats, 0).sum(0) / np.maximum(count, 1)
-    squares = (np.where(there, repeats - mean, 0) ** 2).sum((0, 1))
-    noise = squares / np.maximum(count - 1, 0).sum(0)
-    seen = count > 0
-    total = np.array([mean[s, i].var(ddof=1) for i, s in enumerate(seen.T)])
-    left = np.array([(1 / count[s, i]).mean() for i, s in enumerate(seen.T)])
-    return noise, np.maximum(total - noise * left, 0)
+from neuropil.stats.ceiling import noise_variance
 
 
 def explainable(

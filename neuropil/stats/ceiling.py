@@ -117,6 +117,37 @@ def between(repeats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lower, upper
 
 
+def noise_variance(
+    repeats: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Variances of the noise and of the signal of one presentation, per target.
+
+    Noise: over repeats of a sample, unbiased, averaged over samples by their degrees of freedom. Signal: the
+    variance of sample means less the noise that is left in them; never below 0. NaN where a repeat is missing.
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise, signal = noise_variance(3 * rng.normal(size=(1, 2000, 1)) + rng.normal(size=(4, 2000, 1)))
+    >>> noise.round(1).tolist(), signal.round(0).tolist()
+    ([1.0], [9.0])
+
+    Raises ValueError where no sample was repeated.
+    """
+    repeats = np.asarray(repeats, float)
+    if repeats.ndim != 3:
+        raise ValueError(f"repeats must be (repeat, sample, target), not {repeats.shape}")
+    there = np.isfinite(repeats)
+    count = there.sum(0)
+    if not (count > 1).any(0).all():
+        raise ValueError("a target has no sample with 2 repeats or more, so its noise is unknown")
+    mean = np.where(there, repeats, 0).sum(0) / np.maximum(count, 1)
+    squares = (np.where(there, repeats - mean, 0) ** 2).sum((0, 1))
+    noise = squares / np.maximum(count - 1, 0).sum(0)
+    seen = count > 0
+    total = np.array([mean[s, i].var(ddof=1) for i, s in enumerate(seen.T)])
+    left = np.array([(1 / count[s, i]).mean() for i, s in enumerate(seen.T)])
+    return noise, np.maximum(total - noise * left, 0)
+
+
 def signal_to_noise(repeats: np.ndarray) -> np.ndarray:
     r"""Standard deviation of the signal over that of the noise of one repeat, per target: $\sqrt{\sigma_s^2 /
     \sigma_n^2}$, 0 where there is no more variance over samples than noise makes. `repeats` (repeat, sample,
@@ -131,19 +162,8 @@ def signal_to_noise(repeats: np.ndarray) -> np.ndarray:
 
     Source: Allen et al. (2022), Nat. Neurosci. 25, 116 (the Natural Scenes Dataset).
     """
-    repeats = np.asarray(repeats, float)
-    if repeats.ndim != 3:
-        raise ValueError(f"repeats must have shape (repeat, sample, target), not {repeats.shape}")
-    count = np.isfinite(repeats).sum(0)
-    if not (count >= 2).any(0).all():
-        raise ValueError("a target has no sample with 2 repeats, so its noise is not known")
-    mean = np.nansum(repeats, 0) / np.maximum(count, 1)
-    squares = np.nansum((repeats - mean) ** 2, 0)
-    noise = squares.sum(0) / np.maximum(count - 1, 0).sum(0)
-    seen = np.where(count > 0, mean, np.nan)
-    total = np.nanvar(seen, 0, ddof=1)
-    part = np.nanmean(np.where(count > 0, 1 / np.maximum(count, 1), np.nan), 0)
-    return np.sqrt(np.maximum(total - noise * part, 0) / np.where(noise > 0, noise, np.nan))
+    noise, signal = noise_variance(repeats)
+    return np.sqrt(signal / np.where(noise > 0, noise, np.nan))
 
 
 def explainable(ratio: float | np.ndarray, counts: Sequence | np.ndarray) -> float | np.ndarray:

@@ -265,7 +265,7 @@ def test_ceilings_by_closed_forms():
     np.testing.assert_allclose(low, np.sqrt(0.5) * np.sqrt(1 / (1 + 1 / 11)), atol=0.01)
     noise = rng.normal(size=(5, 40, 1))
     assert st.signal_to_noise(noise)[0] < 0.5
-    with pytest.raises(ValueError, match="no sample with 2"):
+    with pytest.raises(ValueError, match="no sample with 2 repeats"):
         st.signal_to_noise(noise[:1])
     with pytest.raises(ValueError, match="2 or more"):
         st.between(noise[:1])
