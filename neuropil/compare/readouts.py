@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -78,11 +78,9 @@ class Linear(eqx.Module):
     region: Int[Array, " target"]
 
     @staticmethod
-    def init_normal(region: np.ndarray, width: int, key: Key[Array, ""]) -> Linear:
-        """Weights normal with deviation 1 / sqrt(width)."""
-        shape = (len(region), width)
-        weight = jr.normal(key, shape) / math.sqrt(width)
-        return Linear(weight, jnp.zeros(len(region)), jnp.asarray(region))
+    def init_zeros(region: np.ndarray, width: int) -> Linear:
+        """Weights 0, so that what a region reads learns from targets and not from the weights' first draw."""
+        return Linear(jnp.zeros((len(region), width)), jnp.zeros(len(region)), jnp.asarray(region))
 
     def __call__(self, pooled: Float[Array, "region width"]) -> Float[Array, " target"]:
         return (self.weight * pooled[self.region]).sum(1) + self.bias
@@ -101,9 +99,9 @@ class SpatialFeature(eqx.Module):
 
     @staticmethod
     def init_normal(grid: tuple[int, int], width: int, region: np.ndarray, *, key: Key[Array, ""]):
-        """Masks flat, weights normal."""
+        """Masks flat, weights 0; nothing is drawn."""
         mask = jnp.zeros((int(np.max(region)) + 1, grid[0] * grid[1]))
-        return SpatialFeature(mask, Linear.init_normal(region, width, key))
+        return SpatialFeature(mask, Linear.init_zeros(region, width))
 
     def masks(self) -> Float[Array, "region place"]:
         """Where each region looks; sums to 1."""
@@ -137,9 +135,9 @@ class GaussianField(eqx.Module):
 
     @staticmethod
     def init_normal(grid: tuple[int, int], width: int, region: np.ndarray, *, key: Key[Array, ""]):
-        """Fields in the middle, half the square wide."""
+        """Fields in the middle, half the square wide, weights 0; nothing is drawn."""
         regions = int(np.max(region)) + 1
-        linear = Linear.init_normal(region, width, key)
+        linear = Linear.init_zeros(region, width)
         return GaussianField(
             jnp.zeros((regions, 2)), jnp.full(regions, math.log(0.5)), linear, grid
         )
@@ -203,7 +201,7 @@ class AttentionPool(eqx.Module):
     last: LayerNorm
     linear: Linear
     grid: tuple[int, int] = eqx.field(static=True)
-    content: bool = eqx.field(static=True, default=True)
+    content: Bool[Array, ""] = eqx.field(default=True, converter=jnp.asarray)
 
     @staticmethod
     def init_normal(
@@ -217,7 +215,7 @@ class AttentionPool(eqx.Module):
         content: bool = True,
     ):
         """Queries normal with deviation 1; `hidden` of the MLP is twice the width by default."""
-        q, c, m, w = jr.split(key, 4)
+        q, c, m = jr.split(key, 3)
         position_sine2d(*grid, width)
         return AttentionPool(
             jr.normal(q, (int(np.max(region)) + 1, width)),
@@ -225,14 +223,14 @@ class AttentionPool(eqx.Module):
             LayerNorm(width),
             MLP.init_normal(width, hidden or 2 * width, key=m, activation=jax.nn.relu),
             LayerNorm(width),
-            Linear.init_normal(region, width, w),
+            Linear.init_zeros(region, width),
             grid,
             content,
         )
 
     def _keys(self, x):
         place = jnp.asarray(position_sine2d(*self.grid, x.shape[1]), x.dtype)
-        return place + x if self.content else place
+        return jnp.where(self.content, place + x, place)
 
     def attention(self, x: Float[Array, "place width"]) -> Float[Array, "head region place"]:
         """How much each region looks at each place, by heads."""
@@ -289,7 +287,7 @@ class Readout(MultiOutputMixin, RegressorMixin, BaseEstimator):
         region=None,
         epochs=20,
         batch=32,
-        rate=2e-3,
+        rate=5e-3,
         decay=1e-4,
         clip=1.0,
         seed=0,

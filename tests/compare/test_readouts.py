@@ -23,7 +23,10 @@ X = jr.normal(jr.key(1), (12, WIDTH))
 
 
 def make(kind, **more):
-    return kind.init_normal(GRID, WIDTH, REGION, key=jr.key(0), **more)
+    """A readout whose weights are drawn (they begin at 0)."""
+    part = kind.init_normal(GRID, WIDTH, REGION, key=jr.key(0), **more)
+    where = lambda p: (p.field if kind is SemanticField else p).linear.weight
+    return eqx.tree_at(where, part, jr.normal(jr.key(3), (len(REGION), WIDTH)))
 
 
 call = eqx.filter_jit(lambda part, x: part(x))
