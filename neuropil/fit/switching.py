@@ -168,15 +168,11 @@ class SwitchingLDS(TransformerMixin, BaseEstimator):
     Free are the order of states and the latent coordinates: align states (`align_states`), then compare paths
     of states, eigenvalues of each A, predictions.
 
-    >>> rng = np.random.default_rng(0)
-    >>> turn = lambda a: 0.99 * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
-    >>> z, y = np.ones(2), []
-    >>> for t in range(300):
-    ...     z = turn(0.1 if t < 150 else 0.8) @ z + 0.1 * rng.normal(size=2)
-    ...     y.append(np.array([[1.0, 0], [0, 1], [1, 1]]) @ z + 0.1 * rng.normal(size=3))
-    >>> path = SwitchingLDS(2, 2, iterations=20, random_state=0).fit(np.array(y)).path(np.array(y))
-    >>> bool(np.mean(path == path[-1]) < 0.7 and np.mean(path[:150] == path[0]) > 0.9)
-    True
+    >>> model = SwitchingLDS(states=3, latents=2)  # model.fit(y).path(y): the states of the bins of y
+    >>> model.fit(np.ones(5))
+    Traceback (most recent call last):
+    ...
+    ValueError: give (time, unit) or (trial, time, unit) with at least 2 bins, not (5,)
 
     Raises ValueError as `LDS` and `HMM` do.
     """
