@@ -111,6 +111,8 @@ def figures(results: Results) -> dict:
         axis.axhline(level, color="#cccccc", lw=0.8, ls=style, zorder=0)
     axis.set_xticks(range(3), LEVELS)
     axis.set(xlabel="variation", ylabel="KA-AUC", ylim=(0.45, 1.01))
-    axis.legend(fontsize=8, frameon=False, ncols=2)
+    table.legend(
+        *axis.get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right center"
+    )
     axis.spines[["top", "right"]].set_visible(False)
     return {"curves": figure, "variation": table}

@@ -10,6 +10,11 @@ representation made for the task; the area above the curve is the score (0.5 by 
 Claim of the paper: macaque IT is above V4. That is untested here, for no V4 and IT responses to the same
 labelled images are at hand. Tested: IT after onset is above the same neurons before it; and the score tells
 the levels of a simulated hierarchy apart, the more the objects vary. How we differ: `STUDY.differs`.
+
+Found at small: IT 0.85 after onset, 0.49 before (chance 0.50); over subsets of the 132 neurons the difference
+is 0.35 [0.32, 0.37]. The simulated IT-like sites are 0.05 above the V4-like ones at every level, no more at
+high variation than at low (undecided), and 0.15 above an untrained network; on left-out images at high
+variation they predict 0.39 of the labels' variance, V4-like sites 0.25.
 """
 
 from neuropil.papers.compare._neural_representation_benchmark import Benchmark, load
