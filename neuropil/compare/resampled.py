@@ -128,14 +128,14 @@ def _products(rdms, method, many, ceiling):
     if not ceiling:
         keep = (a == b) | (b == len(x) - 1) | ((a < many) & (b >= many))
         a, b = a[keep], b[keep]
-    return x, a, b
+    return x, a, b, (x[a] * x[b]).T
 
 
 def _gram(rdms, products, counts, method):
-    x, a, b = products
+    x, a, b, product = products
     k = len(rdms)
     weights = pair_weights(counts)
-    flat = weights @ (x[a] * x[b]).T
+    flat = weights @ product
     raw = np.full((len(counts), k + 1, k + 1), np.nan)
     raw[:, a, b] = raw[:, b, a] = flat
     total = np.maximum(raw[:, -1, -1], 1)

@@ -117,7 +117,7 @@ def test_networks_learn_and_stages_get_smaller(bank):
     assert len(sizes) == page.DEPTH
     weights = page.begin(jr.key(1), 28, 10)
     shapes = jax.eval_shape(page.stages, weights, np.zeros((2, 28, 28), np.float32))
-    assert [a.shape[1] for a in shapes] == [6272, 3136, 3136, 1568, 1568, 64, 10]
+    assert [a.shape[1] for a in shapes] == [1568, 1568, 784, 784, 288, 64, 10]
 
 
 def test_settings_that_make_no_sense():

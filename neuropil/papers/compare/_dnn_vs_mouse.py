@@ -20,8 +20,8 @@ from neuropil.learn.loop import minibatches
 from neuropil.stats import midranks
 from neuropil.worlds import datasets
 
-# output channels, side of the kernel, and whether the stage begins with a pooling; a dense stage follows
-STAGES = ((8, 5, False), (16, 3, True), (16, 3, False), (32, 3, True), (32, 3, False))
+# output channels, side of the kernel, stride, and whether the stage begins with a pooling; a dense one follows
+STAGES = ((8, 5, 2, False), (8, 3, 1, False), (16, 3, 1, True), (16, 3, 1, False), (32, 3, 1, True))
 DENSE = 64
 DEPTH = len(STAGES) + 1
 AREAS = {"primary": 2, "A": 3, "B": 4, "C": 4}  # the stage that each simulated area reads, from 1
@@ -41,12 +41,12 @@ class Bank:
 def begin(key, side: int, classes: int) -> list:
     """He-initialised weights and zero biases; convolutions first, then two dense layers."""
     out, ins, keys = [], 1, iter(jr.split(key, DEPTH + 1))
-    for channels, width, pooled in STAGES:
+    for channels, width, stride, pooled in STAGES:
         shape = (channels, ins, width, width)
         draw = jr.normal(next(keys), shape) * np.sqrt(2 / (ins * width**2))
         out.append((draw, jnp.zeros(channels)))
-        ins, side = channels, side // 2 if pooled else side
-    sizes = (ins * (side // 2) ** 2, DENSE, classes)
+        ins, side = channels, side // 2 if pooled else -(-side // stride)
+    sizes = (ins * side**2, DENSE, classes)
     for a, b in pairwise(sizes):
         out.append((jr.normal(next(keys), (a, b)) * np.sqrt(2 / a), jnp.zeros(b)))
     return out
@@ -60,11 +60,11 @@ def pool(x):
 def stages(weights, x) -> list:
     """Activity (image, unit) of every stage, rectified, and the logits last; x (image, side, side)."""
     x, out = x[:, None], []
-    for (w, b), (_, _, pooled) in zip(weights[:-2], STAGES, strict=True):
+    for (w, b), (_, _, stride, pooled) in zip(weights[:-2], STAGES, strict=True):
         x = pool(x) if pooled else x
-        x = jax.nn.relu(lax.conv(x, w, (1, 1), "SAME") + b[None, :, None, None])
+        x = jax.nn.relu(lax.conv(x, w, (stride, stride), "SAME") + b[None, :, None, None])
         out.append(x.reshape(len(x), -1))
-    x = pool(x).reshape(len(x), -1)
+    x = x.reshape(len(x), -1)
     for i, (w, b) in enumerate(weights[-2:]):
         x = x @ w + b[None]
         x = jax.nn.relu(x) if i == 0 else x

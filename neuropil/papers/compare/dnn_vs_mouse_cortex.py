@@ -43,7 +43,7 @@ def check(settings: dict) -> None:
 
 
 _SMALL = dict(
-    seeds=5, data="fashion-mnist", networks=10, images=20_000, epochs=2, batch=128, pool=300, real=640, k=20,
+    seeds=5, data="fashion-mnist", networks=6, images=20_000, epochs=2, batch=128, pool=300, real=640, k=20,
     neurons=(30, 100, 300, 1000), stimuli=(40, 80, 118), resamples=10, snr=0.1, repeats=50,
 )  # fmt: skip
 
@@ -80,5 +80,5 @@ STUDY = Study(
     ),
     claim="The order of areas by the layer they are most like is stable under fewer neurons and images",
     differs=DIFFERS,
-    cost="small: about 60 s to train 10 networks, then about 5 s for each arm and seed, on one core",
+    cost="small: about 60 s to train 6 networks, then about 5 s for each arm and seed, on one core",
 )  # fmt: skip
