@@ -101,6 +101,7 @@ __all__ = [
     "Retention",
     "SEANetDecoder",
     "SEANetEncoder",
+    "ScalarQuantiser",
     "ShortConvolution",
     "SkippedLSTM",
     "StridedFilter",

@@ -135,9 +135,7 @@ def test_every_pair_is_accepted_or_refused_with_a_reason():
 @pytest.mark.parametrize(
     "network",
     [
-        n
-        if n in ("any function", "recurrent")
-        else pytest.param(n, marks=pytest.mark.slow)
+        n if n in ("any function", "recurrent") else pytest.param(n, marks=pytest.mark.slow)
         for n in NETWORKS
         if any(n in accepted for accepted in ACCEPTS.values())
     ],
