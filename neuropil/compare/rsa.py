@@ -115,7 +115,7 @@ def compare_rdms(
 
 
 def compare_models(
-    models: Mapping[str, np.ndarray | Components] | Sequence[np.ndarray | Components],
+    models: Mapping[str, np.ndarray | Components] | Sequence[np.ndarray | Components] | np.ndarray,
     subjects: np.ndarray,
     *,
     method: str = "pearson",
@@ -129,7 +129,8 @@ def compare_models(
 ) -> ModelComparison:
     """Which of several models is most like these brains, and is that more than chance?
 
-    `models` are RDMs (pair,) or flexible models (`Weighted`, `Interpolated`, `Selected`); `subjects`
+    `models` are RDMs (pair,) or flexible models (`Weighted`, `Interpolated`, `Selected`), named by a
+    mapping, or one array (model, pair); `subjects`
     (subject, pair), or (pair,) for one. Intervals and tests hold for other `stimuli`, other
     `subjects` or `both` (`over`; by default both, or stimuli of one subject). Where one model is
     flexible, all are cross-validated over stimuli and subjects (`folds`, by default 2 to 5 of each),
