@@ -56,8 +56,8 @@ def features(images: np.ndarray, kind: str, size: int = 32) -> np.ndarray:
     grey = images.astype(float).mean(-1) / 255
     if kind == "pixels":
         return grey.reshape(len(grey), -1)
-    cells = 4
-    energy = gabor_energy(grey, wavelengths=(4.0, 8.0, 16.0), orientations=4, cells=cells)
+    cells = grey.shape[1] // 4  # fields of 4 x 4 pixels
+    energy = gabor_energy(grey, wavelengths=(4.0, 8.0), orientations=4, cells=cells)
     return np.log1p(20 * energy).reshape(len(grey), -1)
 
 
@@ -91,7 +91,7 @@ class Subject:
 
 
 def plant(root: Path, s: dict, rng) -> list[Subject]:
-    """Eight subjects in the challenge's folders: signals W f(image) of deviation s, noise of 1, 1 to 3 repeats."""
+    """Eight subjects in the challenge's folders: signals W f(image) of deviation s, noise 1, 1 to 3 repeats."""
     out = []
     for i, name in enumerate(layout.SUBJECTS):
         train, test = s["train"], max(int(layout.TEST[i] * s["share"]), 8)
