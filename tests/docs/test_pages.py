@@ -29,7 +29,7 @@ def test_page_runs(page, tmp_path):
             )
     if re.search(r"neuropil(\.| import )nir", code):
         pytest.importorskip("nir", reason="needs the package nir (pip install neuropil[nir])")
-    if re.search(r"^import mne|mnelib", code, re.M):
+    if re.search(r"^import mne|mnelib|cluster_test", code, re.M):
         pytest.importorskip("mne", reason="needs mne (pip install neuropil[recordings])")
     script = tmp_path / "page.py"
     script.write_text(code)

@@ -34,8 +34,8 @@ DIFFERS = (
     " without signal) and written in the challenge's folders; the official 40.42 is quoted, not reproduced.",
     "The baseline's features are energies of a fixed bank of Gabor filters in place of a trained AlexNet, then"
     " as there 100 principal components fitted on training images and least squares.",
-    "Its fields of 4 pixels and waves of 4 and 8 were settled by one pilot on a seed of its own (fields of 8 pixels"
-    " scored 14 there, of 4 pixels 17), before the first small run.",
+    "Its fields of 4 pixels and waves of 4 and 8 were settled by one pilot on a seed of its own (fields of 8"
+    " pixels scored 14 there, of 4 pixels 17), before the first small run.",
     "The ceiling of planted vertices is their true one; that of V4's neurons comes from the repeats of the"
     " training images.",
     "The score is the official one, cap and free points of vertices without signal included; without those and"
