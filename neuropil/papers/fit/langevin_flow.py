@@ -74,5 +74,5 @@ STUDY = Study(
     ),
     claim="Recovers rates of a Lorenz population better than a sequential VAE, GPFA and smoothed counts",
     differs=DIFFERS,
-    cost="small: about 5 minutes on two quiet cores, estimated from pilots of one arm",
+    cost="small: 14 minutes on two cores that others used too, 5 to 6 by CPU time",
 )  # fmt: skip
