@@ -74,7 +74,7 @@ class _Bands:
         self.mean = x.mean(0, dtype=np.float64) if intercept else np.zeros(x.shape[1])
         self.x = np.subtract(x, self.mean, dtype=np.float64)
         if x.shape[1] <= least:
-            self.form: Any = Primal(x, intercept)
+            self.form: Any = Primal(x, intercept, keep=True)
         else:
             parts = [self.x[:, labels == b] for b in range(labels.max() + 1)]
             self.form = Dual(np.stack([p @ p.T for p in parts]), intercept)

@@ -156,13 +156,12 @@ class RidgeSearch:
         if len(self.alphas) > 1 and self.plans is None:
             folds = (self.form.fold(*each) for each in self.splits) if self.splits else [self.whole]
             self.plans = [plan(f, self.alphas, targets, self.intercept) for f in folds]
-            self.form.forget()
 
     def width(self, targets: int) -> int:
         """How many targets are fitted at once."""
         held = max((len(out) for _, out in self.splits), default=self.n)
-        wide = ROOM // max(len(self.alphas) * held, 4 * len(self.axes))
-        return max(1, min(targets, wide if wide < 128 else wide // 128 * 128, 4096))
+        wide = max(256, ROOM // max(len(self.alphas) * held, 4 * len(self.axes)))
+        return max(1, min(targets, wide // 128 * 128, 4096))
 
     def fit(self, y: Any, out: np.ndarray | None = None) -> Fitted:
         """Solutions of targets `y` (sample, target). `out` (row, target) takes the weights where given.

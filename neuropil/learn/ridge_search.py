@@ -84,12 +84,15 @@ def penalty_basis(
 class Primal:
     """Folds of samples by features: Gram matrices of features, scaled band by band where asked.
 
-    The Gram matrix of a training set is the total less that of the samples left out.
+    The Gram matrix of a training set is the total less that of the samples left out; `keep` keeps it for the
+    next scale.
     """
 
-    def __init__(self, x: Float[np.ndarray, "sample feature"], intercept: bool = True):
+    def __init__(
+        self, x: Float[np.ndarray, "sample feature"], intercept: bool = True, keep: bool = False
+    ):
         x = np.asarray(x, np.float64)
-        self.intercept = intercept
+        self.intercept, self.keep = intercept, keep
         self.mean = x.mean(0) if intercept else np.zeros(x.shape[1])
         self.x = x - self.mean
         self.gram = self.x.T @ self.x
@@ -100,16 +103,15 @@ class Primal:
 
     def _of(self, train, test):
         name = test.tobytes()
-        if name not in self._kept:
-            part, n = self.x[test], len(train)
-            shift = -part.sum(0) / n if self.intercept else np.zeros(part.shape[1])
-            gram = self.gram - part.T @ part - n * shift[:, None] * shift[None, :]
-            self._kept[name] = (gram, part - shift, n * shift)
-        return self._kept[name]
-
-    def forget(self) -> None:
-        """Give back the Gram matrices of folds, kept for the next scale."""
-        self._kept.clear()
+        if name in self._kept:
+            return self._kept[name]
+        part, n = self.x[test], len(train)
+        shift = -part.sum(0) / n if self.intercept else np.zeros(part.shape[1])
+        gram = self.gram - part.T @ part - n * shift[:, None] * shift[None, :]
+        made = (gram, part - shift, n * shift)
+        if self.keep:
+            self._kept[name] = made
+        return made
 
     def fold(self, train: np.ndarray, test: np.ndarray, scale: Any = 1.0) -> Fold:
         """The fold that leaves `test` out; `scale` multiplies features."""
@@ -143,9 +145,6 @@ class Dual:
 
     def __len__(self):
         return self.kernels.shape[1]
-
-    def forget(self) -> None:
-        """Nothing is kept."""
 
     def kernel(self, scale: Any = 1.0) -> np.ndarray:
         """The kernel of all samples: kernels weighed by squares of `scale`."""
@@ -216,16 +215,17 @@ def plan(fold: Fold, alphas: np.ndarray, targets: int, intercept: bool) -> Plan:
     mix, basis = penalty_basis(fold.power, fold.weight, alphas, ROUNDINGS * eps * share)
     turned = targets <= mix.shape[1] * len(fold.test)
     count = jnp.int32(len(basis))
-    padded = np.zeros((len(alphas), len(alphas)), dtype)  # so that the program fits any spectrum
+    room = len(alphas)  # so that the program fits any spectrum
+    padded = np.zeros((len(alphas), room), dtype)
     padded[:, : len(basis)] = mix
-    every = np.zeros((len(alphas), len(fold.power)), dtype)
+    every = np.zeros((room, len(fold.power)), dtype)
     every[: len(basis)] = basis
     every = jnp.asarray(every)
     seen, axes = jnp.asarray(fold.seen, dtype), jnp.asarray(fold.axes.T, dtype)
-    room = np.ones((len(alphas), len(fold.test)))
+    alone = np.ones((len(alphas), len(fold.test)))
     if fold.reach is not None:
         leverage = fold.reach @ (1 / (fold.power[:, None] + alphas[None, :]))
-        room = np.maximum(1 - leverage.T - intercept / len(room[0]), eps)
+        alone = np.maximum(1 - leverage.T - intercept / len(fold.test), eps)
     return Plan(
         jnp.asarray(fold.test),
         jnp.asarray(fold.train),
@@ -234,7 +234,7 @@ def plan(fold: Fold, alphas: np.ndarray, targets: int, intercept: bool) -> Plan:
         every,
         count,
         jnp.asarray(padded),
-        jnp.asarray(room, dtype),
+        jnp.asarray(alone, dtype),
         axes if turned else None,
         None if fold.shift is None else jnp.asarray(fold.shift, dtype),
     )
