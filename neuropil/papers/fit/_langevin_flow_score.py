@@ -42,10 +42,11 @@ DIFFERS = (
     "GPFA and smoothed counts are read out by a Poisson regression; GPFA has the true number of latents, 3. The"
     " exponential of smoothed counts is far too high in a few bins, hence their R2 of rates below zero beside"
     " bits per spike near the others'; no claim rests on it.",
-    "Found at small: the network with Langevin latents, the same without their potential, the same whose decoder"
-    " sees the recurrent state alone, and the sequential VAE all come to the same rates (R2 0.90 to 0.91); all"
-    " lie above GPFA. On the hippocampal units, 200 updates, the decoder without latents is ahead (0.53 bits per"
-    " spike against 0.22): so few trials do not pay for the latents. Nothing was changed after the run.",
+    "Found at small: the network with Langevin latents, the same without their potential, the same whose"
+    " decoder sees the recurrent state alone, and the sequential VAE all come to the same rates (R2 0.90 to"
+    " 0.91); all lie above GPFA. On the hippocampal units, 200 updates, the decoder without latents is ahead"
+    " (0.53 bits per spike against 0.22): so few trials do not pay for the latents. Nothing was changed after"
+    " the run.",
 )
 
 
