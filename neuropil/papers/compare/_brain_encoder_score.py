@@ -81,8 +81,8 @@ def figures(results: Results) -> dict:
     left.text(1.45, 0.715, "ceiling", fontsize=8, ha="right")
     left.set_xticks([0, 1], ["category regions", "retinotopic regions"])
     right.set_xticks([0], ["macaque V4"])
-    left.set(ylabel="correlation, unseen images", ylim=(-0.05, 0.8))
-    left.legend(fontsize=7, frameon=False, ncols=3, loc="upper left", bbox_to_anchor=(0, 0.95))
+    left.set(ylabel="correlation, unseen images", ylim=(-0.05, 0.95))
+    left.legend(fontsize=7, frameon=False, ncols=3, loc="upper left")
     for axis in (left, right):
         axis.axhline(0, color="black", lw=0.8)
         axis.spines[["top", "right"]].set_visible(False)

@@ -10,6 +10,13 @@ $$t_r = \mathrm{LN}(a_r + \mathrm{MLP}(a_r)), \quad a_r = W_o\,\mathrm{att}(q_r,
 Claim: it predicts responses to unseen images better than ridge and than readouts whose field is fixed. Here
 regions of the simulation that follow a category's object wherever it is should need it, and regions with a
 fixed field should not: there the factorised readout should win. How we differ: `STUDY.differs`.
+
+Found at small: on category regions attention correlates at 0.46 (ceiling 0.71; best baseline, pooled ridge,
+0.13; 0.04 without content in the keys) and puts 42 % of its attention on the object's place (chance 2 %). On
+fixed fields the order is reversed: factorised 0.69, Gaussian 0.70, ridge 0.42, attention 0.25. On V4, with
+hand-made features of 950 images, attention and ridge are equal (0.466 both, difference within 0.013) and
+keys of position alone do as well: nothing there asks for routing. It is no evidence on the human areas or
+the network's features that the paper is about.
 """
 
 from neuropil.papers.compare._brain_encoder import WORLDS, Encoder, load
@@ -80,5 +87,5 @@ STUDY = Study(
     ),
     claim="Predicts unseen responses better than ridge and factorised readouts where content is routed",
     differs=DIFFERS,
-    cost="small: about 5 minutes for all arms and seeds on two quiet cores, estimated",
+    cost="small: 4 to 5 s of one core for each seed of an arm, 16 s of those with attention; about 4 minutes in all",
 )  # fmt: skip
