@@ -184,6 +184,7 @@ class SEANetEncoder(eqx.Module):
     A filter to `filters` features; for every ratio a residual unit, ELU, and a strided filter of twice the
     ratio's taps that doubles the features; LSTM layers, if any; ELU and a filter to `width`.
 
+    >>> from neuropil.blocks import SEANetEncoder
     >>> part = SEANetEncoder.init(16, filters=4, ratios=(2, 4), key=jr.key(0))
     >>> part(jnp.ones((3, 32))).shape
     (3, 4, 16)
@@ -235,6 +236,7 @@ class SEANetDecoder(eqx.Module):
 
     `ratios` as the encoder's; they are undone from the last to the first.
 
+    >>> from neuropil.blocks import SEANetDecoder
     >>> part = SEANetDecoder.init(16, filters=4, ratios=(2, 4), key=jr.key(0))
     >>> part(jnp.ones((3, 4, 16))).shape
     (3, 32)
