@@ -15,6 +15,7 @@ from neuropil.cells.surrogate import (
     Surrogate,
     Triangle,
 )
+from neuropil.learn.attack import pgd
 from neuropil.learn.credit import (
     Backpropagation,
     Credit,
@@ -173,6 +174,7 @@ __all__ = [
     "messages",
     "minibatches",
     "mirror",
+    "pgd",
     "project_update",
     "rate_weights",
     "refusal",
