@@ -42,8 +42,8 @@ DIFFERS = (
     " stages of another, trained from other initial weights: with its own, recovery would be overstated.",
     "The paper's body could not be read: similarity of similarity matrices is Spearman's here (Pearson's as a"
     " variant), SVCCA keeps 20 components of every layer, which all layers have.",
-    "Simulated neurons mix standardised units, layers enter SSM as they are: that SSM finds one stage for all"
-    " areas may come from this (not tested); SVCCA and regression see no such difference of scale.",
+    "Simulated neurons mix standardised units, while layers enter SSM as they are: that SSM finds one stage for"
+    " all areas may come from this (not tested).",
     "A pseudo-depth is the layer with the highest score. Subsets of images are drawn without replacement:"
     " copies would put ones into the similarity matrix.",
 )

@@ -11,10 +11,10 @@ Claim: the comparison is robust to the choice of stimuli and to as few neurons a
 mouse areas lie at deep layers, the primary one below the others, which are parallel. No mouse data are at hand:
 the first half is tested, on simulated areas, the second is not. How we differ: `STUDY.differs`.
 
-Found at `small`: SVCCA puts the primary area below a higher one in 93 % of comparisons with 100 neurons or more and
-118 images (undecided against 90 %), more often than with shuffled images (49 %). SSM does not (44 %): it finds all
-areas most like stage 4. Profiles differ between neighbouring layers by a hundredth, so the layer itself is found in
-48 % only. Loss under fewer neurons and images is undecided: five seeds of such a network scatter too much.
+Found at `small`: SVCCA puts the primary area below a higher one in 93 % of comparisons with 100 neurons or more
+and 118 images (undecided against 90 %), more often than with shuffled images (49 %). SSM does not (44 %): its
+mean profile is highest at stage 4 for every area. Profiles differ between neighbouring layers by a hundredth, so
+the layer itself is found in 48 % only. What is lost to fewer neurons and images is undecided: seeds scatter.
 """
 
 from neuropil.papers.compare._dnn_vs_mouse import Profiles, load
