@@ -15,6 +15,7 @@ it is, and 0.04 less than the rank RDM (undecided at a margin of 0.05). It loses
 it is, and no less, as far as can be told, than the rank RDM. What the RDM has beyond its ranks is its scale:
 noise in the activity lengthens distances by an amount that itself names the layer, so that the RDM as it is
 identifies better with noise (0.98) than without.
+IT or judgement of 92 images: 0.94 by the topology family, 0.98 by either RDM (no claim: four brains).
 """
 
 from neuropil.papers.compare._topological_rsa import Identifying, load
