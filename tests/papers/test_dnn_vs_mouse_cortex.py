@@ -111,10 +111,8 @@ def test_a_full_readout_of_a_layer_is_most_like_that_layer(bank):
 
 
 def test_networks_learn_and_stages_get_smaller(bank):
-    assert bank.accuracy.mean() > 0.3
-    sizes = [a.shape[2] for a in bank.trained]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(sizes) == page.DEPTH
+    assert bank.accuracy.mean() > 0.2  # 16 steps; chance is 0.1
+    assert len(bank.trained) == page.DEPTH
     weights = page.begin(jr.key(1), 28, 10)
     shapes = jax.eval_shape(page.stages, weights, np.zeros((2, 28, 28), np.float32))
     assert [a.shape[1] for a in shapes] == [1568, 1568, 784, 784, 288, 64, 10]

@@ -13,7 +13,7 @@ the first half is tested, on simulated areas, the second is not. How we differ: 
 
 Found at `small`: SVCCA puts the primary area below a higher one in 93 % of comparisons with 100 neurons or more
 and 118 images (undecided against 90 %), more often than with shuffled images (49 %). SSM does not (44 %): its
-mean profile is highest at stage 4 for every area. Profiles differ between neighbouring layers by a hundredth, so
+mean profile is highest at stage 4 for every area. Profiles differ between neighbouring layers by a hundredth:
 the layer itself is found in 48 % only. What is lost to fewer neurons and images is undecided: seeds scatter.
 """
 
