@@ -13,8 +13,9 @@ shuffled images on its layout and on real neurons; the cap keeps even the true s
 `STUDY.differs`.
 
 Found at small: 8.3 points above shuffled images on planted subjects (the claim of 10 fails), 21.5 on V4.
-Shuffled images score 8.3 on vertices of which a tenth hold no signal (those give half of the points), 0.4 on
-V4. The true signal scores 85: vertices with low ceilings lose by the cap, so 100 is not the top of this scale.
+Shuffled images score 8.3 on vertices of which a tenth hold no signal (those give more than half of the points),
+0.4 on V4. The true signal scores 85: vertices with low ceilings lose by the cap, so 100 is not the top of this
+scale.
 """
 
 from neuropil.papers.compare._algonauts import Challenge, load
