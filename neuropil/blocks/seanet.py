@@ -191,8 +191,9 @@ class SEANetEncoder(eqx.Module):
     """
 
     first: StridedFilter
-    units: list[ResidualUnit]
-    down: list[StridedFilter]
+    # as modules: a class of this file would be another one where doctests import it a second time
+    units: list[eqx.Module]
+    down: list[eqx.Module]
     memory: SkippedLSTM | None
     last: StridedFilter
 
@@ -244,8 +245,8 @@ class SEANetDecoder(eqx.Module):
 
     first: StridedFilter
     memory: SkippedLSTM | None
-    up: list[TransposedFilter]
-    units: list[ResidualUnit]
+    up: list[eqx.Module]
+    units: list[eqx.Module]
     last: StridedFilter
 
     @staticmethod

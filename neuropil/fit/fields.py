@@ -40,8 +40,8 @@ class Places(NamedTuple):
 class FieldGP:
     """A field over space: `length` in the unit of positions, `noise` a variance, in that of the field.
 
-    >>> a = Places.values([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
-    >>> half_way = Places.values([[0.5, 0.0, 0.0]])
+    >>> a = Places.values(np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    >>> half_way = Places.values(np.array([[0.5, 0.0, 0.0]]))
     >>> FieldGP(1.0, 1e-9).gain(a, half_way).round(3).tolist()
     [[0.549, 0.549]]
 
