@@ -250,8 +250,8 @@ class Trial(System):
         labels = np.asarray(w.y)[kept]
         record["classes"] = np.array(
             [
-                [geometry(np.asarray(a)[kept], labels, s["samples"], None) for a in layers]
-                for layers in passes
+                [self._classes(a, labels, kept, i, n) for n, a in enumerate(p)]
+                for i, p in enumerate(passes)
             ]
         )
         clean = np.asarray(passes[0][NOISY], float)
@@ -259,6 +259,13 @@ class Trial(System):
         return state, {
             k: np.asarray(v) for k, v in (record | self._exemplars(net, noise, key)).items()
         }
+
+    def _classes(self, a, labels, kept, strength, layer):
+        """Geometry of the classes; attacked pixels are left out, for the attack is known there."""
+        if strength and not layer:
+            return np.full(4, np.nan)
+        s = self.settings
+        return geometry(np.asarray(a)[kept], labels, s["samples"], None if s["search"] else 0)
 
     def _right(self, net, x, noise, key):
         """Share of images told, mean of as many passes as an attack has."""

@@ -52,10 +52,10 @@ CITE = """@inproceedings{dapello2021neural,
 
 DIFFERS = (
     "The paper's networks are deep and convolutional, with a fixed Gabor front end (CIFAR-10, ImageNet, words);"
-    " here a perceptron of two hidden layers learns Fashion-MNIST, and the noise is in its first, learned layer.",
+    " here a perceptron of two hidden layers learns Fashion-MNIST, and its first layer, learned, is noisy.",
     "The paper's body could not be read: its numbers are those of the official demo's stored tables.",
-    "Noise is Gaussian of deviation 1, as in the demo's tables by a fixed level; the paper's neuronal noise, whose"
-    " variance is the mean, is an arm of its own with the official scale.",
+    "Noise is Gaussian of deviation 1, in the demo's tables of a fixed level; the paper's neuronal noise,"
+    " whose variance is the mean, is an arm of its own with the official scale.",
     "Noisy networks are attacked through the mean gradient of 8 passes, where the demo takes one, and by what"
     " fools another network: one pass alone would let masked gradients pass for robustness.",
     "Class manifolds have 30 points and not 50, exemplar manifolds are 20 x 20 and not 50 x 50, and layers are"
