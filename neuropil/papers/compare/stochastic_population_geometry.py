@@ -70,7 +70,8 @@ STUDY = Study(
     },
     scales={
         "smoke": _SMALL | dict(seeds=1, data="digits", images=500, widths=(16, 12), updates=30, attack_steps=2,
-                               train_steps=1, draws=2, per_class=10, points=5, repeats=5, samples=5, search=False),
+                               train_steps=1, draws=2, per_class=10, points=5, repeats=5, samples=5,
+                               search=False),
         "small": _SMALL,
         "paper": _SMALL | dict(images=60_000, widths=(1024, 512), updates=20_000, attack_steps=20, draws=16,
                                per_class=250, points=50, repeats=50, samples=100),
