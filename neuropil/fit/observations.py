@@ -173,16 +173,27 @@ class LogLinearPoisson:
     r"""Counts $y_{tu} \sim \text{Poisson}(e^{\eta_{tu}})$. Parameter: `weights`.
 
     The posterior of z is Laplace's: Newton's method over the whole trajectory, at most `steps` steps.
-    `penalty`: precision of a Gaussian prior on the weights, so that those of a silent unit stay finite.
+
+    `penalty` $\lambda$ is the precision of a Gaussian prior on the loadings,
+    $\log p(c_u) = -\lambda c_u^\top \Sigma c_u / 2$, with $\Sigma$ the covariance of the latent signals over
+    the bins. $c_u^\top \Sigma c_u$ is the variance of the unit's log rate, so the prior means the same in all
+    coordinates of z, and latent signals that grow do not evade it. With the default 1, one standard
+    deviation of a latent signal moves a rate e-fold in either direction, and the prior weighs as much as one
+    spike: the loading of a unit with many spikes is left alone, that of one with few, which has no finite
+    likeliest value where they fall in one place, stays finite. A hundredth of it holds D and d, those of a
+    silent unit. With 0 it is plain EM.
 
     The start comes from the moments of counts, which for log-normal rates are those of the log rates in
-    closed form: $\Sigma_{uv} = \log(1 + (\mathrm{Cov}_{uv} - \delta_{uv} m_u) / m_u m_v)$.
+    closed form: $\Sigma_{uv} = \log(E_{uv} / m_u m_v)$ with $E_{uv}$ the mean of $k_u k_v$ ($k_u (k_u - 1)$
+    for u = v). One coincidence is added to those found and to those expected by chance, so that two units
+    that were never seen together, and were not expected to be, begin unrelated.
 
-    Source: Macke et al. 2011, NeurIPS 24; Buesing, Macke, Sahani 2012, NeurIPS 25 (moments).
+    Source: Macke et al. 2011, NeurIPS 24; Buesing, Macke, Sahani 2012, NeurIPS 25 (moments); Zellner 1986,
+    in Bayesian Inference and Decision Techniques, 233 (a prior scaled by the regressors' covariance).
     """
 
     steps: int = 20
-    penalty: float | int = 1e-2
+    penalty: float | int = 1.0
 
     def check(self, y: np.ndarray) -> None:
         """ValueError for data that it cannot make."""
@@ -192,8 +203,9 @@ class LogLinearPoisson:
         """(mean of the predictor, its covariance, lagged covariance)."""
         mean = np.maximum(np.nanmean(y, 0), 0.5 / len(y))
         off = np.where(np.isnan(y), 0.0, y - mean)
-        both = np.outer(mean, mean)
-        log = lambda c: np.log(np.maximum(1 + c / both, 0.2))
+        chance = len(y) * np.outer(mean, mean)
+        found = lambda c: np.maximum(chance + len(y) * c, 0.0)
+        log = lambda c: np.log((found(c) + 1) / (chance + 1))
         cov = log(off.T @ off / len(y) - np.diag(mean))
         return np.log(mean) - np.diag(cov) / 2, cov, log(off[now].T @ off[past] / max(len(now), 1))
 
@@ -218,11 +230,21 @@ class LogLinearPoisson:
         """E y: e to the mean and half the variance of the predictor."""
         return jnp.exp(predictor(params, z, w) + 0.5 * spread(params, cov))
 
+    def prior(self, path: Path, q: int) -> Float[Array, "q q"]:
+        """Precision of the prior on a unit's (C | D | d)."""
+        n = path.mean.shape[1]
+        off = path.mean - path.mean.mean(0)[None]
+        cov = off.T @ off / len(off) + path.cov.mean(0)
+        return (
+            (self.penalty * 1e-2 * jnp.eye(q, dtype=cov.dtype)).at[:n, :n].set(self.penalty * cov)
+        )
+
     def update(self, params: Params, path: Path, bins: Bins) -> Params:
         """The parameters that fit best to a belief of z: Newton's method for each unit by itself."""
         n = path.mean.shape[1]
         x = jnp.concatenate([path.mean, bins.w], axis=1)
         flat = path.cov.reshape(len(x), -1)
+        held = self.prior(path, x.shape[1])
 
         def rates(theta):
             c = theta[:n]
@@ -232,18 +254,16 @@ class LogLinearPoisson:
             theta, y, seen = of
 
             def gain(theta):
-                return (seen * (y * (x @ theta) - rates(theta))).sum() - self.penalty / 2 * (
-                    theta @ theta
-                )
+                likely = (seen * (y * (x @ theta) - rates(theta))).sum()
+                return likely - 0.5 * theta @ held @ theta
 
             def step(theta, _):
                 rate = seen * rates(theta)
                 wide = x.at[:, :n].add(path.cov @ theta[:n])
-                slope = x.T @ (seen * y) - wide.T @ rate - self.penalty * theta
+                slope = x.T @ (seen * y) - wide.T @ rate - held @ theta
                 curve = wide.T @ (rate[:, None] * wide)
                 curve = curve.at[:n, :n].add((rate @ flat).reshape(n, n))
-                curve = ridged(curve) + self.penalty * jnp.eye(len(theta), dtype=x.dtype)
-                d = jsl.solve(curve, slope, assume_a="pos")
+                d = jsl.solve(ridged(curve) + held, slope, assume_a="pos")
                 scales = jnp.asarray([1.0, 0.5, 0.1, 0.0], x.dtype)
                 gains = lax.map(lambda s: gain(theta + s * d), scales)
                 best = jnp.argmax(jnp.where(jnp.isnan(gains), -jnp.inf, gains))

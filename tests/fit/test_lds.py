@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from neuropil.fit import lds, switching
 from neuropil.fit.lds import LDS, checked_bins, simulate
-from neuropil.fit.observations import LinearGaussian, LogLinearPoisson
+from neuropil.fit.observations import Bins, LinearGaussian, LogLinearPoisson, Path
 from neuropil.fit.switching import SwitchingLDS
 from neuropil.fit.trajectory import orthonormal
 
@@ -119,6 +119,55 @@ def test_laplace_mode_and_evidence_are_those_of_a_dense_optimiser(x64):
     eta = best.reshape(T, N)[2] @ W[:, :N].T + U[2] @ W[:, N : N + 1].T + W[:, -1]
     spread = np.einsum("ui,ij,uj->u", W[:, :N], after[2, :, 2], W[:, :N])
     np.testing.assert_allclose(rate[2], np.exp(eta + spread / 2), rtol=1e-5)  # a bin not seen
+
+
+def loading_of(z, y, penalty):
+    """(c, d) of one unit where z is known: `update`, until it moves no more."""
+    part = LogLinearPoisson(penalty=penalty)
+    none, one = jnp.zeros((len(z), 1, 1)), jnp.ones((len(z), 1))
+    path = Path(jnp.asarray(z)[:, None], none, none, jnp.zeros(()))
+    begins = jnp.arange(len(z)) == 0
+    bins = Bins(jnp.asarray(y)[:, None], jnp.ones((len(z), 1), bool), none[:, :, 0], one, begins)
+    learn = jax.jit(lambda weights: part.update({"weights": weights}, path, bins)["weights"])
+    weights = jnp.zeros((1, 2))
+    for _ in range(10):
+        weights = learn(weights)
+    return np.asarray(weights[0])
+
+
+def test_the_prior_holds_loadings_of_few_spikes_in_any_coordinates(x64):
+    """z takes two values, so that without a prior the rates are the two means; where one of them is 0 the
+    loading has no likeliest value, and with a prior it is where the slope of both together is 0."""
+    z = np.repeat([-1.0, 1.0], 50)
+    many = np.tile([2.0, 4.0, 0.0, 6.0, 3.0], 20) * np.where(z > 0, 1.0, 0.5)
+    c, d = loading_of(z, many, 0)
+    np.testing.assert_allclose(np.exp([d - c, d + c]), [1.5, 3.0], rtol=1e-8)
+    few = np.zeros(100)
+    few[[60, 70, 80]] = 1.0  # three spikes, all where z = 1
+    c, d = loading_of(z, few, 1.0)
+    rate = np.exp(z * c + d)
+    assert (few - rate) @ z == pytest.approx(c, abs=1e-6)  # the slope of c^2 Var z / 2
+    assert (few - rate).sum() == pytest.approx(0.01 * d, abs=1e-6)
+    assert loading_of(z, few, 0)[0] > 4 > c
+    far = loading_of(10 * z + 3, few, 1.0)[
+        0
+    ]  # (d differs, and with it the hundredth that holds it)
+    assert far == pytest.approx(c / 10, rel=0.01)
+    np.testing.assert_allclose(loading_of(z, 300 * few, 1.0)[1] + loading_of(z, 300 * few, 1.0)[0],
+                               np.log(300 * 3 / 50), atol=0.02)  # fmt: skip
+
+
+def test_the_start_is_that_of_log_normal_rates_and_calm_where_spikes_are_few():
+    rng = np.random.default_rng(0)
+    root = np.array([[0.6, 0.0, 0.0], [0.4, 0.5, 0.0], [-0.5, 0.2, 0.3]])
+    y = rng.poisson(np.exp(rng.normal(size=(20_000, 3)) @ root.T + 1.0)).astype(float)
+    mean, cov, _ = LogLinearPoisson().begin(y, np.arange(-1, 19_999), np.arange(20_000))
+    np.testing.assert_allclose(mean, 1.0, atol=0.1)
+    np.testing.assert_allclose(cov, root @ root.T, atol=0.1)
+    sparse = np.zeros((1000, 2))
+    sparse[100:110, 0] = sparse[500:510, 1] = 1.0  # a tenth of a coincidence expected, none found
+    _, cov, _ = LogLinearPoisson().begin(sparse, np.arange(-1, 999), np.arange(1000))
+    np.testing.assert_allclose(cov, -np.log(1.1), atol=1e-6)
 
 
 SWITCHING = {
