@@ -20,7 +20,7 @@ from jaxtyping import Float
 from neuropil.compare.ridge import blocks
 from neuropil.learn.ridge import Decomposed, decompose, left_out_errors, solve
 
-ALPHAS = tuple(10.0 ** np.arange(-2, 6))
+ALPHAS = tuple(10.0 ** np.arange(-7, 3))  # of features with a total variance of 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def level_encoding(
 ) -> LevelEncoding:
     """Predict responses from every level's features (sample, feature) on as many principal components.
 
-    Features are scaled to mean square 1 over the whole level, so that one set of alphas serves all; components,
+    Features are scaled to a total variance of 1, so that one set of alphas serves all levels
+    (times the number of samples: an alpha is on the scale of a component's variance); components,
     weights and the alpha of each target come from the training folds alone. Levels of one shape share one
     compiled program.
 

@@ -12,7 +12,14 @@ from neuropil.compare.hierarchy import level_encoding, order_score
 from neuropil.compare.rdms import similarity
 from neuropil.core import System
 from neuropil.core.random import generator
-from neuropil.papers.compare._convergence_data import TIMES, Data, class_token, flat
+from neuropil.papers.compare._convergence_data import (
+    TIMES,
+    Data,
+    class_token,
+    components,
+    flat,
+    plant,
+)
 from neuropil.papers.compare._convergence_net import fresh, tokens, trained
 
 SCORES = ("v4", "v4_all", "v4_class", "it_human", "it_monkey", "planted", "spatial", "temporal")
@@ -36,7 +43,8 @@ def measured(
     levels: list, objects: list | None, classes: list | None, data: Data, settings: dict, seed: int
 ) -> dict:
     """Scores of features beside the brains: `levels` of the stimuli (image, feature), `objects` of the 92."""
-    s, planted = settings, data.planted
+    s = settings
+    planted = plant([components(x, s["mixed"]) for x in data.levels], s, seed)
     v4 = None if data.v4 is None else np.nanmean(data.v4, 0)
     parts = [planted.voxels, planted.sensors] + ([] if v4 is None else [v4])
     y = np.concatenate([(p - p.mean(0)) / p.std(0) for p in parts], 1).astype(np.float32)
@@ -142,7 +150,7 @@ class Fixed(System):
             levels = [self._features(data.stimuli)]
             objects = None if data.objects is None else [self._features(data.objects)]
         else:
-            levels = data.planted.levels
+            levels = data.levels
             if self.what == "shuffled":
                 order = generator(tick.key, "shuffle").permutation(len(data.stimuli))
                 levels = [x[order] for x in levels]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from neuropil.core.random import fold, generator
+from neuropil.core.random import fold
 from neuropil.papers.compare._convergence_net import fresh, tokens, trained
 from neuropil.stats import reliability
 from neuropil.worlds import datasets
@@ -28,26 +28,26 @@ class Planted:
     """A brain with known hierarchy: area a reads level a of a network, FIRST + a DELAY ms late.
 
     `voxels` (image, voxel) of `area` (voxel,), whose number is its distance from the first; `sensors` (image,
-    sensor * time), each a sum over areas; `levels` of the network that it is made of.
+    sensor * time), each a sum over areas.
     """
 
     voxels: np.ndarray
     area: np.ndarray
     sensors: np.ndarray
-    levels: list[np.ndarray]
 
 
 @dataclass(frozen=True)
 class Data:
     """Training images by kind (image, STORED, STORED), stimuli (image, SIDE, SIDE), recordings of them.
 
+    `levels` of the network that the planted brain is made of (image, feature);
     `v4` (repeat, image, neuron) and `reliable` (neuron,); `objects` (92, SIDE, SIDE), `human` (session,
     subject, pair) and `monkey` (pair,) of IT. None where the recordings are not at hand.
     """
 
     train: dict[str, np.ndarray]
     stimuli: np.ndarray
-    planted: Planted
+    levels: list[np.ndarray]
     v4: np.ndarray | None = None
     reliable: np.ndarray | None = None
     objects: np.ndarray | None = None
@@ -73,21 +73,21 @@ def kinds(natural: np.ndarray, fashion: np.ndarray) -> dict[str, np.ndarray]:
     return {"natural": natural, "scrambled": scrambled, "fashion": fashion[: len(natural)]}
 
 
-def plant(levels: list[np.ndarray], voxels: int, sensors: int, noise: float, key) -> Planted:
-    """Voxels and sensors over the levels (image, feature) of a network; `noise` is a deviation, signal 1."""
-    rng = generator(key, "planted")
+def plant(levels: list[np.ndarray], settings: dict, seed: int) -> Planted:
+    """Voxels and sensors over the levels (image, component) of a network; `noise` is a deviation, signal 1."""
+    s, rng = settings, np.random.default_rng([seed, 1])
 
     def mixed(x, count):
-        x = (x - x.mean(0)) @ rng.normal(size=(x.shape[1], count))
+        x = x @ rng.normal(size=(x.shape[1], count))
         return x / x.std(0)
 
-    area = np.repeat(np.arange(len(levels)), voxels)
-    seen = np.concatenate([mixed(x, voxels) for x in levels], 1)
+    area = np.repeat(np.arange(len(levels)), s["voxels"])
+    seen = np.concatenate([mixed(x, s["voxels"]) for x in levels], 1)
     bump = lambda a: np.exp(-((TIMES - FIRST - DELAY * a) ** 2) / (2 * WIDTH**2))
-    felt = sum(mixed(x, sensors)[:, :, None] * bump(a) for a, x in enumerate(levels))
+    felt = sum(mixed(x, s["sensors"])[:, :, None] * bump(a) for a, x in enumerate(levels))
     felt = felt.reshape(len(seen), -1)
-    blur = lambda x: (x + noise * rng.normal(size=x.shape)).astype(np.float32)
-    return Planted(blur(seen), area, blur(felt), levels)
+    blur = lambda x: (x + s["noise"] * rng.normal(size=x.shape)).astype(np.float32)
+    return Planted(blur(seen), area, blur(felt))
 
 
 def load(settings: dict) -> Data:
@@ -114,13 +114,22 @@ def load(settings: dict) -> Data:
     )  # fmt: skip
 
 
-def _brain(s: dict, natural: np.ndarray, stimuli: np.ndarray) -> Planted:
-    """Planted on a network of its own weights and batches, trained on the natural images."""
+def _brain(s: dict, natural: np.ndarray, stimuli: np.ndarray) -> list[np.ndarray]:
+    """Levels of a network of its own weights and batches, trained on the natural images."""
     key = fold(jr.key(0), "the planted brain")
     carry, trainer = fresh(s, s["width"], key)
     carry = trained(trainer, carry, natural, 0, s["steps"][-1], s["batch"])
-    levels = tokens(trainer.model(carry).network, stimuli)
-    return plant([flat(x) for x in levels], s["voxels"], s["sensors"], s["noise"], key)
+    return [flat(x) for x in tokens(trainer.model(carry).network, stimuli)]
+
+
+def components(x: np.ndarray, count: int) -> np.ndarray:
+    """The first principal components of features (image, feature), each of variance 1.
+
+    A planted voxel mixes them alike; mixing the features themselves would read the few largest directions,
+    which all levels of a network with a residual stream share.
+    """
+    u, _, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    return u[:, :count] * np.sqrt(len(x))
 
 
 def flat(x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from neuropil.worlds.views import RandomViews
 
 SIDE, STRIDE = 48, 4  # pixels that a network sees; steps compiled together
 LOSS = SelfDistillation(
-    RandomViews(SIDE)
+    RandomViews(SIDE), momentum=0.97
 )  # one object: a loss is part of what a program is compiled for
 
 

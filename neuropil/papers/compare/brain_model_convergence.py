@@ -31,7 +31,9 @@ def fixed(role: str, what: str, about: str) -> Arm:
 def untrained() -> Arm:
     """The system before its first step."""
     build = lambda s, data: Learning(data, s, s["width"], "natural")
-    return Arm(build, "control", "the same network, no step", jit=False, gaps=GAPS, ticks=lambda s: 1)
+    return Arm(
+        build, "control", "the same network, no step", jit=False, gaps=GAPS, ticks=lambda s: 1
+    )
 
 
 def check(settings: dict) -> None:
@@ -40,15 +42,17 @@ def check(settings: dict) -> None:
     if list(s["steps"]) != sorted(set(s["steps"])) or s["steps"][0] != 0 or len(s["steps"]) < 2:
         raise ValueError(f"steps = {s['steps']} must rise from 0, two checkpoints or more")
     if s["batch"] > s["images"]:
-        raise ValueError(f"batch = {s['batch']} but there are {s['images']} images; make it smaller")
+        raise ValueError(
+            f"batch = {s['batch']} but there are {s['images']} images; make it smaller"
+        )
     if s["stimuli"] < 30:
         raise ValueError("stimuli must be 30 or more: five folds of fewer say nothing")
 
 
 _SMALL = dict(
     seeds=5, data="macaque", images=1200, stimuli=640, narrow=16, width=32, wide=64, depth=4, heads=4, patch=8,
-    prototypes=64, batch=32, steps=(0, 12, 40, 120, 400), step=2e-3, components=128, voxels=20, sensors=24,
-    noise=1.0,
+    prototypes=64, batch=32, steps=(0, 12, 40, 120, 400), step=2e-3, components=128, mixed=40, voxels=20,
+    sensors=24, noise=1.0,
 )  # fmt: skip
 
 STUDY = Study(
@@ -70,7 +74,7 @@ STUDY = Study(
     scales={
         "smoke": _SMALL | dict(seeds=1, data="digits", images=40, stimuli=40, narrow=8, width=8, wide=8,
                                depth=2, heads=2, patch=16, prototypes=8, batch=8, steps=(0, 4), components=8,
-                               voxels=3, sensors=2),
+                               mixed=6, voxels=3, sensors=2),
         "small": _SMALL,
         "paper": _SMALL | dict(narrow=384, width=768, wide=1152, depth=12, heads=12, batch=1024,
                                prototypes=65536, step=1e-3, components=256,
