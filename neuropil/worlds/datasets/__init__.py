@@ -34,7 +34,8 @@ def load(name: str, *, progress: bool = True):
     """The data set `name` as a typed object, fetched and checked first.
 
     `digits`, `mnist`, `fashion-mnist`: `Images`; `macaque-v4`: {session: `V4Session`};
-    `rdm-92images`: `RDM92`; `macaque-it-7objects`: `Objects`; `braille-tactile-letters`: `Braille`; `celegans-connectome`: `Worm`;
+    `rdm-92images`: `RDM92`; `macaque-it-7objects`: `Objects`; `braille-tactile-letters`: `Braille`;
+    `celegans-connectome`: `Worm`;
     `hippocampus-linear-track`, `hippocampus-w-maze`: `Session`; `shd`, `ssc`: `SpikingSpeech`;
     `event-camera-samples`: {file: `Events`}; `eeglab-visual-attention`, `neuromag-average`: `Recording`;
     `tiny-shakespeare`, `wikitext2-valid-test`: `Text`;
