@@ -20,7 +20,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 # a handful by default; CI runs the tests of all papers after the suite
-PAPERS = {"hlop", "htm", "pyhgf", "nested_dynamical_systems", "neuroformer", "deep_ssvep", "bridge"}
+PAPERS = {"htm", "pyhgf", "nested_dynamical_systems", "deep_ssvep", "bridge", "dead_salmons"}
 
 
 @pytest.hookimpl(tryfirst=True)

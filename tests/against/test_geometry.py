@@ -167,10 +167,12 @@ def found():
     return ours()
 
 
+@pytest.mark.slow
 def test_recorded_numbers_of_netrep_dsa_and_mftma(found):
     agree(found, RECORDED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", [netrep, dsa, mftma])
 def test_the_packages_themselves(found, peer):
     theirs = peer()

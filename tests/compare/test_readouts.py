@@ -99,6 +99,7 @@ def test_positions_are_told_apart():
         position_sine2d(2, 2, 6)
 
 
+@pytest.mark.slow
 def test_training_finds_a_planted_field():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 9, 4)).astype(np.float32)

@@ -62,7 +62,7 @@ LONG = {
     ),
     *("kalman", "synchronisation", "truncated backpropagation", "neural memory"),
     *("temporal memory", "hodgkin-huxley", "discriminative_kalman", "elm with branches", "e-prop"),
-    *("adaptive exponential IF", "replay, prioritised"),
+    *("adaptive exponential IF", "replay, prioritised", "hgf", "cable", "lif of all parts"),
 }
 assert set(EXAMPLES) >= LONG, LONG - set(EXAMPLES)
 each_or_slow = pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def test_kernel_regression_leaves_out_what_it_is_judged_on():
         NadarayaWatson.fit(x, y, apart=2)
 
 
+@pytest.mark.slow
 def test_curved_tuning_is_decoded_by_the_discriminative_filter_alone():
     centres = np.linspace(-1.5, 1.5, 12)
     x = RNG.poisson(4 * np.exp(-((Z[:, :1] - centres) ** 2) / 0.3)) ** 0.5

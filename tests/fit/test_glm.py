@@ -106,6 +106,7 @@ def test_recovers_planted_kernels_and_their_direction():
     assert np.all(np.asarray(fitted.log_likelihood(spikes)) < ceiling + 60 / 60_000)
 
 
+@pytest.mark.slow
 def test_penalty_is_chosen_by_held_out_likelihood_and_per_unit():
     circuit = random_circuit(jr.key(0), 6, density=0.3, weight=2.0)
     spikes = circuit.simulate(3000, jr.key(1)).spikes

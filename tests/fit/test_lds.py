@@ -180,6 +180,7 @@ SWITCHING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_bound_of_switching_lies_below_the_sum_over_all_paths(x64):
     """With equal states it is the evidence of one system; with unlike ones it is below, and not by much."""
     part, y = LinearGaussian(), RNG.normal(size=(T, M))

@@ -92,6 +92,7 @@ def test_a_perfect_guess_costs_e_to_the_minus_one_and_the_codes():
     assert float(told.pcc) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_unrelated_phases_are_two_thirds_of_pi_apart():
     a, b = jnp.asarray(DRAW.normal(size=(2, 400, 64)), jnp.float32)
     assert float(amplitude_and_phase(a, b).phase) == pytest.approx(2 * np.pi / 3, abs=0.06)
@@ -99,6 +100,7 @@ def test_unrelated_phases_are_two_thirds_of_pi_apart():
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.slow
 def test_gradients_reach_every_part(model):
     @eqx.filter_jit
     def slope(m):

@@ -1,5 +1,6 @@
 """Self-distillation: the teacher's running mean, centring, what is hidden; views; vision transformers."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -18,6 +19,9 @@ MODEL = Distilled.of(
 )
 
 
+GO = eqx.filter_jit(lambda trainer, carry, images: run(trainer, carry, images))
+
+
 def same(image, key):
     return image
 
@@ -28,7 +32,7 @@ def trained():
     trainer = Trainer(MODEL, loss, distilling(optax.sgd(0.1)))
     first = start(trainer, 1.0, jr.key(2))
     images = jr.normal(jr.key(3), (1, 4, 8, 8))
-    carry, out = run(trainer, first, images)
+    carry, out = GO(trainer, first, images)
     return trainer, carry, images[0], out, loss
 
 
@@ -46,7 +50,7 @@ def test_the_teacher_is_a_running_mean_of_students_and_the_centre_of_what_it_sai
     said = jax.vmap(MODEL.teacher)(images)
     want = 0.2 * np.stack([said[:, 0].mean(0), said[:, 1:].mean((0, 1))])
     np.testing.assert_allclose(after.centre, want, atol=1e-5)
-    again, _ = run(trainer, carry, images[None])
+    again, _ = GO(trainer, carry, images[None])
     one = trainer.model(again).teacher.head.prototypes
     want = 0.9 * MODEL.teacher.head.prototypes + 0.1 * after.student.head.prototypes
     np.testing.assert_allclose(one, want, atol=1e-5)
@@ -59,7 +63,9 @@ def test_the_loss_is_what_the_equation_says(trained):
         said / 0.04
     )  # centre 0, both views the same image, but the student sees less
     assert float(out["class"][0]) >= float(-(p * jnp.log(p)).sum(1).mean()) - 1e-3
-    value, metrics = SelfDistillation(same, hide=(0.0, 0.0))(MODEL, images, jr.key(0))
+    value, metrics = eqx.filter_jit(SelfDistillation(same, hide=(0.0, 0.0)))(
+        MODEL, images, jr.key(0)
+    )
     want = -(p * jax.nn.log_softmax(said / 0.1)).sum(1).mean()
     assert float(metrics["class"]) == pytest.approx(float(want), rel=1e-5)
     assert float(metrics["patch"]) == 0
