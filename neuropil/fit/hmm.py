@@ -256,13 +256,11 @@ class HMM(BaseEstimator):
 def simulate(emission, initial, transition, params, time: int, key: Array, inputs=None):
     """(states (time,), bins (time, unit)) of a hidden Markov model with these parameters.
 
-        >>> from neuropil.fit.door import admit, beside, in_rows
-    from neuropil.fit.emissions import Poisson
-    from neuropil.recordings import Recording
-        >>> rate = {"rate": jnp.array([[1.0, 9.0], [9.0, 1.0]])}
-        >>> states, y = simulate(Poisson(), jnp.ones(2) / 2, jnp.eye(2), rate, 5, jr.key(0))
-        >>> y.shape, len(set(states.tolist()))
-        ((5, 2), 1)
+    >>> from neuropil.fit.emissions import Poisson
+    >>> rate = {"rate": jnp.array([[1.0, 9.0], [9.0, 1.0]])}
+    >>> states, y = simulate(Poisson(), jnp.ones(2) / 2, jnp.eye(2), rate, 5, jr.key(0))
+    >>> y.shape, len(set(states.tolist()))
+    ((5, 2), 1)
     """
     one, two = jr.split(key)
     noise = jr.gumbel(one, (time, transition.shape[0]))
