@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neuropil.stats import Score, percentile_interval
+from neuropil.stats.ceiling import weighted_correlation
 
 FLOOR = 1e-14  # what a ceiling of 0 is set to by the challenge
 
@@ -66,11 +67,15 @@ def challenge_score(
         flat = p.std(0) == 0
         if flat.any():
             warnings.warn(f"{int(flat.sum())} predictions do not vary, and score 0", stacklevel=2)
-        value.append(vertex_scores(_correlations(p, y), top))
+        value.append(vertex_scores(weighted_correlation(p, y), top))
         counts = rng.multinomial(n, np.full(n, 1 / n), resamples)
-        draws.append(np.array([vertex_scores(_correlations(p, y, w), top).sum() for w in counts]))
+        draws.append(
+            np.array([vertex_scores(weighted_correlation(p, y, w), top).sum() for w in counts])
+        )
         orders = [rng.permutation(n) for _ in range(permutations)]
-        null.append(np.array([vertex_scores(_correlations(p[o], y), top).sum() for o in orders]))
+        null.append(
+            np.array([vertex_scores(weighted_correlation(p[o], y), top).sum() for o in orders])
+        )
     total = sum(len(v) for v in value)
     resampled, shuffled = sum(draws) / total, sum(null) / total
     return Score(
@@ -99,11 +104,3 @@ def _door(predicted, measured, ceiling):
     if not (np.isfinite(p).all() and np.isfinite(y).all() and np.isfinite(top).all()):
         raise ValueError("predictions, responses or ceilings hold NaN or infinity")
     return p, y, top
-
-
-def _correlations(p, y, weights=None):
-    """Correlation of each column, 0 where one does not vary; `weights`: how often each image is drawn."""
-    w = np.full(len(p), 1 / len(p)) if weights is None else weights / weights.sum()
-    p, y = p - w @ p, y - w @ y
-    norm = np.sqrt((w @ p**2) * (w @ y**2))
-    return np.where(norm > 1e-12, w @ (p * y) / np.where(norm > 1e-12, norm, 1), 0.0)

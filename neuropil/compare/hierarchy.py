@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from neuropil.compare.ridge import blocks
 from neuropil.learn.ridge import Decomposed, decompose, left_out_errors, solve
+from neuropil.stats.ceiling import weighted_correlation
 
 ALPHAS = tuple(10.0 ** np.arange(-7, 3))  # of features with a total variance of 1
 
@@ -38,7 +39,7 @@ class LevelEncoding:
 
     def correlation(self, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Pearson correlation (level, target) with responses y (sample, target); 0 where one is constant."""
-        return np.stack([correlation(m, y, weights) for m in self.moved])
+        return np.stack([weighted_correlation(m, y, weights) for m in self.moved])
 
     def best(self, y: np.ndarray, groups: np.ndarray, weights: np.ndarray | None = None):
         """Correlation (target,) of the level that each group of targets chose inside the training folds.
@@ -52,20 +53,7 @@ class LevelEncoding:
             for fold, k in zip(np.unique(self.labels), level, strict=True):
                 rows = np.flatnonzero(self.labels == fold)
                 chosen[np.ix_(rows, mine)] = self.moved[k][np.ix_(rows, mine)]
-        return correlation(chosen, y, weights)
-
-
-def correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Pearson correlation of columns, samples weighted; 0 where one of them is constant.
-
-    >>> x = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
-    >>> correlation(x, np.array([[0.0], [1.0], [2.0]])).tolist()
-    [1.0, 0.0]
-    """
-    w = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
-    x, y = x - w @ x, y - w @ y
-    size = np.sqrt((w @ x**2) * (w @ y**2))
-    return np.divide(w @ (x * y), size, out=np.zeros_like(size), where=size > 1e-12)
+        return weighted_correlation(chosen, y, weights)
 
 
 @jax.jit

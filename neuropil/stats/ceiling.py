@@ -50,6 +50,22 @@ def correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.where(norm > 0, (a * b).sum(0) / norm, np.nan)
 
 
+def weighted_correlation(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Pearson correlation of columns, samples weighted (by how often each was drawn); 0 where one is
+    constant.
+
+    >>> x = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])
+    >>> weighted_correlation(x, np.array([[0.0], [1.0], [2.0]])).tolist()
+    [1.0, 0.0]
+    """
+    w = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
+    x, y = x - w @ x, y - w @ y
+    size = np.sqrt((w @ x**2) * (w @ y**2))
+    return np.divide(w @ (x * y), size, out=np.zeros_like(size), where=size > 1e-12)
+
+
 def reliability(
     repeats: np.ndarray,
     statistic: Callable[[np.ndarray, np.ndarray], np.ndarray] = correlate,

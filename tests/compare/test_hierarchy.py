@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from neuropil.compare.hierarchy import (
-    correlation,
     half_time,
     level_encoding,
     order_p,
     order_score,
 )
+from neuropil.stats.ceiling import weighted_correlation
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_weighted_correlation_counts_a_sample_as_often_as_it_was_drawn():
     counts = rng.integers(0, 3, 10)
     rows = np.repeat(np.arange(10), counts)
     want = np.corrcoef(x[rows, 0], y[rows, 0])[0, 1]
-    assert correlation(x, y, counts.astype(float))[0] == pytest.approx(want)
+    assert weighted_correlation(x, y, counts.astype(float))[0] == pytest.approx(want)
 
 
 def test_orders_by_hand():
